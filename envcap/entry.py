@@ -1,0 +1,89 @@
+"""What a file in an image is: a path, a kind, a mode, and where its bytes come from.
+
+Pure nouns. Readers of wheels, Debian packages and live environments yield entries; the layer writer turns them into a tar.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class EntryKind(enum.Enum):
+    """The kinds of file that a layer of envcap may hold; devices, FIFOs and whiteouts are never made."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    HARDLINK = "hardlink"
+
+
+class Content(Protocol):
+    """The bytes of a regular file, streamed."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes, known before anything is read."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes in order, in chunks of at most `CHUNK_SIZE`."""
+
+
+class DeflatedContent(Content, Protocol):
+    """Content that lies somewhere as one raw DEFLATE stream (RFC 1951), so that it can be spliced into a gzip member."""
+
+    @property
+    def crc(self) -> int:
+        """CRC-32 of the uncompressed bytes, as the archive claims; readers check it against the bytes."""
+
+    @property
+    def compressed_size(self) -> int:
+        """Length of the raw stream in bytes."""
+
+    def deflated_chunks(self) -> Iterator[bytes]:
+        """Yield the raw DEFLATE stream in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralContent:
+    """Content held in memory: what envcap itself writes."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes at once."""
+        if self.data:
+            yield self.data
+
+
+EMPTY = LiteralContent(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file, directory or link in an image.
+
+    Attributes:
+        path: Relative to the image's root, `/`-separated, without `.`, `..` or a trailing slash.
+        kind: What it is.
+        mode: Permission bits (0o7777 at most).
+        content: The bytes of a regular file; `EMPTY` for everything else.
+        target: The target of a link, as written for a symlink, relative to the root for a hard link.
+        uid: Numeric owner.
+        gid: Numeric group.
+        owner: Who brings it, for messages: `numpy`, `libc6`, `envcap`.
+    """
+
+    path: str
+    kind: EntryKind
+    mode: int
+    content: Content = EMPTY
+    target: str = ""
+    uid: int = 0
+    gid: int = 0
+    owner: str = ""
