@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from envcap.errors import DigestError
 
 CHUNK_SIZE = 1 << 20
-"""Bytes read at a time wherever envcap streams: large enough for hashlib to release the GIL, small in memory."""
+"""Bytes read at a time wherever envcap streams: hashlib releases the GIL for it, and memory stays small."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 

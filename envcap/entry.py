@@ -1,6 +1,7 @@
 """What a file in an image is: a path, a kind, a mode, and where its bytes come from.
 
-Pure nouns. Readers of wheels, Debian packages and live environments yield entries; the layer writer turns them into a tar.
+Pure nouns. Readers of wheels, Debian packages and live environments yield entries;
+the layer writer turns them into a tar.
 """
 
 import enum
@@ -30,7 +31,7 @@ class Content(Protocol):
 
 
 class DeflatedContent(Content, Protocol):
-    """Content that lies somewhere as one raw DEFLATE stream (RFC 1951), so that it can be spliced into a gzip member."""
+    """Content that lies somewhere as one raw DEFLATE stream (RFC 1951): it can be spliced into a gzip member."""
 
     @property
     def crc(self) -> int:

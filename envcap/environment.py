@@ -1,0 +1,236 @@
+"""What is there: the facts that a scan found in a live environment. Pure nouns, no verbs.
+
+Paths are relative to the environment's prefix and `/`-separated, so that a moved environment scans alike.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class FindingLevel(enum.Enum):
+    """How much a finding matters to the user."""
+
+    NOTE = "note"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that a scan, lock or build could not take for granted: a value, not a log line.
+
+    Attributes:
+        code: Stable kebab-case name, such as `record-missing` or `file-unreadable`.
+        message: One sentence for the user; holds no secret and no path outside the prefix.
+        path: The file concerned, relative to the prefix, or an empty string.
+        level: Whether it is worth a warning.
+    """
+
+    code: str
+    message: str
+    path: str = ""
+    level: FindingLevel = FindingLevel.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledFile:
+    """One file or symlink of a live environment, with its content's hash.
+
+    Attributes:
+        path: Relative to the prefix.
+        mode: Permission bits as they are (0o7777 at most).
+        size: Bytes; 0 for a symlink.
+        sha256: 64 hex digits of the content; empty for a symlink.
+        target: A symlink's target as written, else empty.
+        links: Hard link count; above 1 the file is shared with an installer's cache.
+    """
+
+    path: str
+    mode: int
+    size: int
+    sha256: str
+    target: str = ""
+    links: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One row of an installed RECORD (PEP 376, PEP 627), resolved to the prefix.
+
+    Attributes:
+        path: Relative to the prefix (`../../../bin/x` is already resolved); rows that leave it become findings.
+        sha256: 64 hex digits, or empty where the row has no usable sha256.
+        size: Bytes, or -1 where the row has none.
+    """
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPoint:
+    """A console or GUI script that installers generate (PyPA entry points specification).
+
+    Attributes:
+        name: The script's file name.
+        value: `module:attribute`, without extras.
+        gui: True for `gui_scripts`.
+    """
+
+    name: str
+    value: str
+    gui: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectUrl:
+    """What `direct_url.json` says (PEP 610), secrets already scrubbed.
+
+    Attributes:
+        url: Scrubbed of userinfo and query tokens.
+        kind: `archive`, `vcs`, `directory` or `editable`.
+        sha256: Hash of the archive where the installer recorded one, else empty.
+        commit: Commit of a VCS install, else empty.
+        vcs: `git`, `hg`, … or empty.
+        subdirectory: Folder inside the archive or repository, or empty.
+    """
+
+    url: str
+    kind: str
+    sha256: str = ""
+    commit: str = ""
+    vcs: str = ""
+    subdirectory: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """One installed distribution.
+
+    Attributes:
+        name: As METADATA writes it (or the folder name where METADATA is missing).
+        version: As METADATA writes it.
+        form: `wheel` (dist-info), `egg-info`, `egg` or `egg-link`.
+        directory: Its metadata folder or file, relative to the prefix.
+        installer: First line of INSTALLER, or empty.
+        requested: True if the REQUESTED marker file is there (PEP 376).
+        direct_url: PEP 610 origin, or None for an index install.
+        tags: Expanded `Tag:` lines of WHEEL, sorted; empty if there is no WHEEL.
+        root_is_purelib: `Root-Is-Purelib` of WHEEL.
+        built_from_source: True where an installer says that it built the wheel (`uv_build.json`).
+        entry_points: Console and GUI scripts, sorted by name.
+        record: Rows of RECORD (or installed-files.txt) that stay inside the prefix, sorted by path.
+        files: The files that belong to it and are there, sorted by path; bytecode left out, but its metadata
+            folder whole (RECORD, INSTALLER, REQUESTED, direct_url.json included).
+        missing: Paths that RECORD lists and that are not there (bytecode left out), sorted.
+    """
+
+    name: str
+    version: str
+    form: str = "wheel"
+    directory: str
+    installer: str = ""
+    requested: bool = False
+    direct_url: DirectUrl | None = None
+    tags: tuple[str, ...] = ()
+    root_is_purelib: bool = True
+    built_from_source: bool = False
+    entry_points: tuple[EntryPoint, ...] = ()
+    record: tuple[RecordRow, ...] = ()
+    files: tuple[InstalledFile, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterFacts:
+    """What the isolated probe of the interpreter said (`-I -S`, standard library only). Absolute paths.
+
+    Attributes:
+        executable: The real file behind `bin/python`, symlinks resolved.
+        implementation: `cpython`, `pypy`, …
+        version: Full version, such as `3.11.7`.
+        build: Build string, such as `main, Dec  4 2023, GCC 12.2.0`.
+        soabi: `cpython-311-x86_64-linux-gnu`.
+        tags: Compatible wheel tags would be too many: the interpreter and ABI tag, such as `cp311-cp311`.
+        prefix: `sys.prefix` as seen by the environment's own interpreter.
+        base_prefix: `sys.base_prefix`.
+        paths: sysconfig paths by name (`stdlib`, `platstdlib`, `purelib`, `platlib`, `scripts`, `data`, `include`).
+        markers: PEP 508 marker values; `platform_release` and `platform_version` left out (they name the machine).
+        glibc: `2.36`, or empty where libc is not glibc.
+        config: The sysconfig variables that tell origins apart (`CONFIG_ARGS`, `LDLIBRARY`, `LIBDIR`,
+            `Py_ENABLE_SHARED`, `MULTIARCH`, `prefix`, …).
+    """
+
+    executable: Path
+    implementation: str
+    version: str
+    build: str
+    soabi: str
+    tags: str
+    prefix: Path
+    base_prefix: Path
+    paths: Mapping[str, str]
+    markers: Mapping[str, str]
+    glibc: str
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfNeed:
+    """A shared library that the environment needs from outside itself.
+
+    Attributes:
+        soname: Such as `libGL.so.1`.
+        needed_by: Paths (relative to the prefix; `python` for the interpreter) that need it, sorted.
+    """
+
+    soname: str
+    needed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfFacts:
+    """What the ELF files of an environment (and its interpreter) ask of the operating system.
+
+    Attributes:
+        needs: Sonames that nothing in the environment provides, sorted.
+        glibc: Highest `GLIBC_x.y` version needed, such as `2.28`, or empty.
+        glibcxx: Highest `GLIBCXX_x.y.z` version needed, or empty.
+        files: Number of ELF files read.
+    """
+
+    needs: tuple[ElfNeed, ...] = ()
+    glibc: str = ""
+    glibcxx: str = ""
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A live environment, scanned: every file under the prefix has an owner or is named as unowned or ignored.
+
+    Attributes:
+        prefix: Where it lies on this machine (never written to a lock).
+        kind: `venv`, `system` or `conda`.
+        interpreter: What its interpreter said.
+        distributions: Sorted by normalised name.
+        unowned: Files under the prefix that no distribution, interpreter or installer owns, sorted.
+        ignored: How many files were left out, by reason (`bytecode`, `cache`, `installer`, `interpreter`, …).
+        elf: What the binaries need from the operating system.
+        site_packages: purelib relative to the prefix, such as `lib/python3.11/site-packages`.
+        system_site_packages: `include-system-site-packages` of pyvenv.cfg.
+        findings: What could not be taken for granted, in a fixed order.
+    """
+
+    prefix: Path
+    kind: str
+    interpreter: InterpreterFacts
+    distributions: tuple[Distribution, ...] = ()
+    unowned: tuple[InstalledFile, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    elf: ElfFacts = field(default_factory=ElfFacts)
+    site_packages: str
+    system_site_packages: bool = False
+    findings: tuple[Finding, ...] = ()

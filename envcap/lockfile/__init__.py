@@ -1,0 +1,1 @@
+"""The lockfile: its values, its one writer and its strict reader."""

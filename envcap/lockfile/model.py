@@ -1,0 +1,255 @@
+"""What a lockfile says: frozen values, one dataclass a TOML table, fields in file order.
+
+Content is named, never places: an artifact is source, file name, size and sha256 (DESIGN §3).
+All hashes are 64 lower-case hex digits of sha256; tuples are sorted by the writer's rules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LOCK_VERSION = "1.0"
+CAPTURED = "captured"
+"""Source name of an artifact whose bytes lie beside the lock, in `blobs/sha256/`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One file of a source, pinned.
+
+    Attributes:
+        platform: `linux/amd64`, `linux/arm64`.
+        source: Name of a `[[sources]]` row, of a default (`pypi`, `debian`), or `captured`.
+        file: File name (`numpy-2.1.3-….whl`) or, for Debian, the pool path.
+        size: Bytes.
+        sha256: Hash of the file.
+        url: Scrubbed URL of a direct-URL artifact, else empty.
+    """
+
+    platform: str
+    source: str
+    file: str
+    size: int
+    sha256: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One file of a package that differs from its artifact in the live environment.
+
+    Attributes:
+        path: Relative to the environment's prefix.
+        change: `edited`, `added` or `deleted`.
+        sha256: Hash of the live bytes, kept in `blobs/sha256/`; empty for `deleted` and for a symlink.
+        size: Bytes; 0 where there is no content.
+        executable: Mode 0755 rather than 0644.
+        target: Target of a symlink, else empty.
+    """
+
+    path: str
+    change: str
+    sha256: str = ""
+    size: int = 0
+    executable: bool = False
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One Python distribution.
+
+    Attributes:
+        name: Normalised name (PEP 503).
+        version: As METADATA writes it.
+        requested: Installed by the user's wish, not as a dependency (REQUESTED, PEP 376).
+        origin: `index`, `url`, `vcs`, `editable` or `local`.
+        proof: Rung of the ladder: `record`, `url`, `cache`, `tags` or `captured`.
+        commit: VCS commit, else empty.
+        url: Scrubbed origin of a direct URL, VCS or editable install, else empty.
+        artifacts: One per platform, sorted by platform.
+        patches: What differs from the artifact live, sorted by path.
+    """
+
+    name: str
+    version: str
+    requested: bool = False
+    origin: str = "index"
+    proof: str = "record"
+    commit: str = ""
+    url: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """The interpreter.
+
+    Attributes:
+        implementation: `cpython`.
+        version: `3.11.7`.
+        build: Build string as the interpreter prints it.
+        soabi: `cpython-311-x86_64-linux-gnu`.
+        origin: `debian` (its packages are `[[system]]` rows), `standalone` or `captured`.
+        home: Where it lies in the image, relative to the root: `usr` or `opt/python`.
+        artifacts: Archive of a standalone build, tree of a captured one; empty for `debian`.
+    """
+
+    implementation: str
+    version: str
+    build: str
+    soabi: str
+    origin: str
+    home: str
+    artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where artifacts came from, by name.
+
+    Attributes:
+        name: Referred to by artifacts.
+        kind: `simple-index`, `conda-channel`, `debian` or `local`.
+        suite: Debian suite, else empty.
+        release: Date of the suite's Release file as seconds since the epoch, else 0.
+        signature: `verified` or `unchecked` for Debian, else empty.
+        snapshot: Archive URL template with `@SNAPSHOTID@` from the Release file's `Snapshots` field, or empty.
+        url: Scrubbed hint where the source is not a default, else empty.
+    """
+
+    name: str
+    kind: str
+    suite: str = ""
+    release: int = 0
+    signature: str = ""
+    snapshot: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPackage:
+    """One OS package (Debian).
+
+    Attributes:
+        name: Binary package name.
+        version: Debian version.
+        architecture: `amd64`, `arm64` or `all`.
+        platform: The platform that it serves.
+        source: Name of a `[[sources]]` row of kind `debian`.
+        file: Pool path.
+        size: Bytes.
+        sha256: Hash of the .deb.
+        because: Reasons, sorted: `libGL.so.1 needed by cv2/cv2.abi3.so`, `dependency of libc6`, `base`.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    platform: str
+    source: str
+    file: str
+    size: int
+    sha256: str
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedFile:
+    """A file that no package owns, kept with the lock.
+
+    Attributes:
+        path: Relative to the environment's prefix.
+        sha256: Hash of its bytes; empty for a symlink.
+        size: Bytes.
+        executable: Mode 0755 rather than 0644.
+        target: Target of a symlink, else empty.
+        reason: Why it is here: `unowned`.
+    """
+
+    path: str
+    sha256: str = ""
+    size: int = 0
+    executable: bool = False
+    target: str = ""
+    reason: str = "unowned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedEnvironment:
+    """What kind of environment was captured.
+
+    Attributes:
+        kind: `venv`, `system` or `conda`.
+        newest_upload: Newest upload time of an artifact, RFC 3339 in UTC, or empty: a time fence for relocking.
+        system_site_packages: `include-system-site-packages` of the venv.
+        markers: PEP 508 markers of the captured interpreter.
+    """
+
+    kind: str
+    newest_upload: str = ""
+    system_site_packages: bool = False
+    markers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    """What the image's config says beside its layers (OCI image-spec, config.md).
+
+    Attributes:
+        epoch: Modification time of every file and `created` of the image, seconds since the epoch.
+        env: Variables added to those of the recipe.
+        user: User of the container's process, or empty.
+        workdir: Working directory, or empty.
+        entrypoint: Command prefix.
+        cmd: Default command.
+        labels: Image labels.
+    """
+
+    epoch: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    workdir: str = ""
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a rebuild must give on one platform.
+
+    Attributes:
+        platform: `linux/amd64`, `linux/arm64`.
+        image_id: Digest of the config, as `sha256:…`.
+        manifest: Digest of the manifest, or empty where only live files were seen.
+        compressor: Name of the recipe's compression, or empty with `manifest`.
+        diff_ids: Digests of the uncompressed layers, lowest first.
+    """
+
+    platform: str
+    image_id: str
+    manifest: str = ""
+    compressor: str = ""
+    diff_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lockfile:
+    """A whole lock: the identity of an environment.
+
+    Attributes:
+        name: The environment's name; not part of its identity.
+        recipe: Number of the rules that turn it into bytes.
+    """
+
+    name: str
+    recipe: int
+    environment: LockedEnvironment
+    interpreter: Interpreter
+    sources: tuple[Source, ...] = ()
+    packages: tuple[Package, ...] = ()
+    system: tuple[SystemPackage, ...] = ()
+    captured: tuple[CapturedFile, ...] = ()
+    image: ImageSettings = field(default_factory=ImageSettings)
+    expected: tuple[Expected, ...] = ()
