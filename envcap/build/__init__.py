@@ -1,0 +1,1 @@
+"""Turn a lock into the entries, layers and configuration of an image."""

@@ -1,0 +1,192 @@
+"""A plan and its materials to an image: layer by layer, on both cores, never twice.
+
+Every layer is looked up in the action cache by what decides its bytes before anything is opened; what is written goes
+to the store in one pass. `build_image` writes blobs, `predict_image` only the digests of the tars.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from envcap.build.layer import Compression, FileHash, arrange, write_layer
+from envcap.build.materials import Materials
+from envcap.build.records import environment_entries
+from envcap.canonical import canonical_json
+from envcap.digest import Digest
+from envcap.entry import Entry
+from envcap.oci.image import ConfigSettings, Image, Layer, image_config
+from envcap.plan import EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
+from envcap.recipe import RECIPE
+from envcap.store import Store
+from envcap.store.actions import action_key
+
+Progress = Callable[[str, int, int], None]
+"""Receives what is being done, how many steps are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What an image would be: everything but the blobs.
+
+    Attributes:
+        image_id: Digest of the config.
+        diff_ids: Of the layers, lowest first.
+        sizes: Bytes of each layer's tar.
+    """
+
+    image_id: Digest
+    diff_ids: tuple[Digest, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    diff_id: Digest
+    digest: Digest | None
+    size: int
+    tar_size: int
+    files: tuple[FileHash, ...]
+
+
+def build_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress) -> Image:
+    """Build an image into the store.
+
+    Args:
+        plan: What to build.
+        materials: Where the entries come from.
+        store: Receives the blobs and remembers the work.
+        jobs: Layers built at a time.
+        progress: Told of each finished layer.
+
+    Raises:
+        EnvcapError: An artifact is missing, damaged or hostile, or the store can't be written.
+    """
+    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, blobs=True)
+    layers = tuple(
+        Layer(diff_id=row.diff_id, digest=row.digest, size=row.size, what=layer.what)
+        for layer, row in zip(plan.layers, built, strict=True)
+        if row.digest is not None
+    )
+    config = image_config(plan.platform, [row.diff_id for row in built], _settings(plan), epoch=plan.epoch)
+    return Image(platform=plan.platform, config=config, layers=layers, blobs=store.blobs)
+
+
+def predict_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress) -> Prediction:
+    """Compute the image ID without writing a blob.
+
+    Raises:
+        EnvcapError: A file or an artifact can't be read.
+    """
+    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, blobs=False)
+    diff_ids = tuple(row.diff_id for row in built)
+    config = image_config(plan.platform, diff_ids, _settings(plan), epoch=plan.epoch)
+    return Prediction(image_id=Digest.of(config), diff_ids=diff_ids, sizes=tuple(row.tar_size for row in built))
+
+
+def compression_of(layer: LayerPlan) -> Compression:
+    """Wheels are spliced, everything else is compressed by libdeflate: recipe 1, rule 4."""
+    return Compression.SPLICE if isinstance(layer, PackagesLayer) else Compression.LIBDEFLATE
+
+
+def _settings(plan: ImagePlan) -> ConfigSettings:
+    settings = plan.settings
+    return ConfigSettings(
+        environment=plan.environment,
+        user=settings.user,
+        workdir=settings.workdir,
+        entrypoint=settings.entrypoint,
+        cmd=settings.cmd or ("/bin/bash",),
+        labels=settings.labels,
+    )
+
+
+def _build_layers(
+    plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress, blobs: bool
+) -> list[_Built]:
+    *lower, last = plan.layers
+    total = len(plan.layers)
+    done: list[_Built] = []
+    # Big layers were ranked first by the plan among packages; the pool keeps both cores busy until the end.
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [pool.submit(_build_layer, layer, plan, materials, store, blobs=blobs) for layer in lower]
+        try:
+            for future, layer in zip(running, lower, strict=True):
+                done.append(future.result())
+                progress(layer.what, len(done), total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if not isinstance(last, EnvironmentLayer):
+        raise TypeError(last)
+    files = [
+        file for layer, row in zip(lower, done, strict=True) if isinstance(layer, PackagesLayer) for file in row.files
+    ]
+    entries = arrange(environment_entries(last, files))
+    done.append(_write(entries, last, plan.epoch, store, blobs=blobs))
+    progress(last.what, total, total)
+    return done
+
+
+def _build_layer(layer: LayerPlan, plan: ImagePlan, materials: Materials, store: Store, *, blobs: bool) -> _Built:
+    inputs = {"recipe": RECIPE, "epoch": plan.epoch, "layer": dict(materials.key(layer))}
+    key = action_key("layer" if blobs else "diff-id", inputs)
+    known = _recall(store, key)
+    if known is not None:
+        return known
+    with ExitStack() as stack:
+        entries = arrange(materials.entries(layer, stack))
+        built = _write(entries, layer, plan.epoch, store, blobs=blobs)
+    _remember(store, key, built)
+    return built
+
+
+def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store, *, blobs: bool) -> _Built:
+    hash_files = isinstance(layer, PackagesLayer)
+    compression = compression_of(layer)
+    if not blobs:
+        written = write_layer(entries, epoch=epoch, compression=compression, write=None, hash_files=hash_files)
+    else:
+        with store.blobs.writer(hashing=False) as writer:
+            written = write_layer(
+                entries, epoch=epoch, compression=compression, write=writer.write, hash_files=hash_files
+            )
+            # Hashed once, as it was written; checked again whenever it leaves the store.
+            writer.commit_as(Digest.parse(str(written.digest)))
+    return _Built(
+        diff_id=written.diff_id,
+        digest=written.digest,
+        size=written.size,
+        tar_size=written.tar_size,
+        files=written.files,
+    )
+
+
+def _remember(store: Store, key: Digest, built: _Built) -> None:
+    rows = canonical_json([[file.owner, file.path, file.sha256, file.size] for file in built.files])
+    files = store.blobs.add_bytes(rows)
+    value = {
+        "diff_id": str(built.diff_id),
+        "digest": str(built.digest) if built.digest else "",
+        "size": built.size,
+        "tar_size": built.tar_size,
+        "files": str(files),
+    }
+    store.actions.put(key, value, blobs=[files, built.digest] if built.digest else [files])
+
+
+def _recall(store: Store, key: Digest) -> _Built | None:
+    """Look a layer up; a record whose blobs are gone counts as unknown, and the layer is built again."""
+    record = store.recall(key)
+    if record is None:
+        return None
+    with store.blobs.open_verified(Digest.parse(str(record["files"]))) as stream:
+        rows = json.load(stream)
+    return _Built(
+        diff_id=Digest.parse(str(record["diff_id"])),
+        digest=Digest.parse(str(record["digest"])) if record["digest"] else None,
+        size=int(str(record["size"])),
+        tar_size=int(str(record["tar_size"])),
+        files=tuple(FileHash(owner=row[0], path=row[1], sha256=row[2], size=row[3]) for row in rows),
+    )

@@ -1,0 +1,316 @@
+"""Entries to one layer: the tar stream, its diff ID, and the gzip blob that carries it.
+
+The stream is written once and everything that is known of it is computed on the way: the diff ID over the tar, the
+digest over the blob, and the hash of each file where the caller needs it for RECORD. Memory stays within a few MiB.
+Source: OCI image-spec, layer.md ("Layer Changesets", gzip media type) and config.md ("Layer DiffID").
+"""
+
+import enum
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from envcap.build.gzip import HEADER, libdeflate_member, member_trailer, stored_member
+from envcap.build.tar import padding, tar_header, trailer
+from envcap.digest import CHUNK_SIZE, Digest
+from envcap.entry import Entry, EntryKind
+from envcap.errors import BuildError
+from envcap.recipe import DIRECTORY_MODE, LIBDEFLATE_BLOCK, SPLICE_MINIMUM
+
+Write = Callable[[bytes], object]
+
+
+class Compression(enum.Enum):
+    """How a layer's blob is written."""
+
+    SPLICE = "splice"
+    LIBDEFLATE = "libdeflate"
+
+
+class SplicedContent(Protocol):
+    """Content whose raw DEFLATE stream and inflated bytes come in one pass."""
+
+    @property
+    def size(self) -> int:
+        """Length of the inflated bytes."""
+
+    @property
+    def crc(self) -> int:
+        """CRC-32 of the inflated bytes, checked by the end of the pass."""
+
+    def spliced_chunks(self) -> Iterable[tuple[bytes, bytes]]:
+        """Yield pairs of raw and inflated bytes, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileHash:
+    """A regular file of a layer and the hash of its bytes.
+
+    Attributes:
+        owner: Who brings it, such as a package's name.
+        path: Relative to the image's root.
+        sha256: 64 hex digits.
+        size: Bytes.
+    """
+
+    owner: str
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenLayer:
+    """What writing a layer told.
+
+    Attributes:
+        diff_id: Digest of the tar.
+        digest: Digest of the blob, or None if no blob was written.
+        size: Bytes of the blob, 0 without one.
+        tar_size: Bytes of the tar.
+        files: Its regular files, in order, if their hashes were asked for.
+    """
+
+    diff_id: Digest
+    digest: Digest | None
+    size: int
+    tar_size: int
+    files: tuple[FileHash, ...] = ()
+
+
+def arrange(entries: Iterable[Entry]) -> list[Entry]:
+    """Sort entries by raw path bytes, add missing parents, and drop repeated equal ones (rule 2).
+
+    Raises:
+        BuildError: Two entries of one path differ.
+    """
+    found: dict[bytes, Entry] = {}
+    for entry in entries:
+        key = entry.path.encode("utf-8", "surrogateescape")
+        other = found.get(key)
+        if other is None:
+            found[key] = entry
+        elif not _equal(other, entry):
+            raise BuildError(
+                f"{other.owner} and {entry.owner} both bring {entry.path!r}, and they differ",
+                hint="take a new snapshot: it records which of the two the live environment holds",
+            )
+    for key in list(found):
+        parent = key.rpartition(b"/")[0]
+        while parent and parent not in found:
+            path = parent.decode("utf-8", "surrogateescape")
+            found[parent] = Entry(path=path, kind=EntryKind.DIRECTORY, mode=DIRECTORY_MODE, owner="envcap")
+            parent = parent.rpartition(b"/")[0]
+        if parent and found[parent].kind is not EntryKind.DIRECTORY:
+            raise BuildError(f"{found[key].owner}: {found[key].path!r} lies below {found[parent].path!r}, not a folder")
+    return [found[key] for key in sorted(found)]
+
+
+def _equal(one: Entry, other: Entry) -> bool:
+    facts = [(entry.kind, entry.mode, entry.target, entry.content.size) for entry in (one, other)]
+    return facts[0] == facts[1] and _hash(one) == _hash(other)
+
+
+def _hash(entry: Entry) -> bytes:
+    sha256 = hashlib.sha256()
+    for chunk in entry.content.chunks():
+        sha256.update(chunk)
+    return sha256.digest()
+
+
+def write_layer(
+    entries: Sequence[Entry],
+    *,
+    epoch: int,
+    compression: Compression,
+    write: Write | None,
+    hash_files: bool = False,
+) -> WrittenLayer:
+    """Write arranged entries as one layer.
+
+    Args:
+        entries: The result of `arrange`.
+        epoch: Modification time of every entry.
+        compression: The kind of blob.
+        write: Receives the blob's bytes in order; None if only the diff ID is wanted.
+        hash_files: Whether to hash each regular file.
+
+    Raises:
+        BuildError: A file has another length than it said.
+        ArchiveError: An archive's member is damaged.
+    """
+    blob = _Discard() if write is None else _BLOBS[compression](write)
+    tar = hashlib.sha256()
+    files: list[FileHash] = []
+    stream = _TarStream(tar.update, blob)
+    for entry in entries:
+        stream.add(tar_header(entry, epoch=epoch))
+        if entry.kind is EntryKind.FILE:
+            sha256 = hashlib.sha256() if hash_files else None
+            stream.add_content(entry, sha256.update if sha256 else None)
+            if sha256:
+                files.append(
+                    FileHash(owner=entry.owner, path=entry.path, sha256=sha256.hexdigest(), size=entry.content.size)
+                )
+    stream.add(trailer(stream.size))
+    stream.flush()
+    digest, size = blob.finish()
+    return WrittenLayer(
+        diff_id=Digest(tar.hexdigest()), digest=digest, size=size, tar_size=stream.size, files=tuple(files)
+    )
+
+
+class _TarStream:
+    """The tar as it is produced: gathers small pieces, so that hashing and compressing see large ones."""
+
+    def __init__(self, hash_tar: Callable[[bytes | bytearray], object], blob: "_Blob") -> None:
+        self.size = 0
+        self._pending = bytearray()
+        self._hash_tar = hash_tar
+        self._blob = blob
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        self._pending += data
+        # Whole chunks only: where a stored member ends must not depend on how a reader cut its content.
+        while len(self._pending) >= CHUNK_SIZE:
+            rest = self._pending[CHUNK_SIZE:]
+            del self._pending[CHUNK_SIZE:]
+            self.flush()
+            self._pending = rest
+
+    def add_content(self, entry: Entry, hash_file: Callable[[bytes], object] | None) -> None:
+        content = entry.content
+        before = self.size
+        spliced = getattr(content, "spliced_chunks", None)
+        if spliced is not None and self._blob.splices and content.size >= SPLICE_MINIMUM:
+            self._splice(content, hash_file)  # type: ignore[arg-type]  # it has `spliced_chunks`
+        else:
+            for chunk in content.chunks():
+                if hash_file:
+                    hash_file(chunk)
+                self.add(chunk)
+        if self.size - before != content.size:
+            raise BuildError(
+                f"{entry.owner}: {entry.path!r} has {self.size - before} bytes (expected {content.size})",
+                hint="a file changed while it was read: try again",
+            )
+        self.add(padding(content.size))
+
+    def flush(self) -> None:
+        if self._pending:
+            self._hash_tar(self._pending)
+            self._blob.add(self._pending)
+            self._pending = bytearray()
+
+    def _splice(self, content: SplicedContent, hash_file: Callable[[bytes], object] | None) -> None:
+        self.flush()
+        self._blob.add_raw(HEADER)
+        for raw, inflated in content.spliced_chunks():
+            self._blob.add_raw(raw)
+            if inflated:
+                self._hash_tar(inflated)
+                if hash_file:
+                    hash_file(inflated)
+                self.size += len(inflated)
+        self._blob.add_raw(member_trailer(content.crc, content.size))
+
+
+class _Blob(Protocol):
+    splices: bool
+
+    def add(self, data: bytearray) -> None: ...
+
+    def add_raw(self, data: bytes) -> None: ...
+
+    def finish(self) -> tuple[Digest | None, int]: ...
+
+
+class _Discard:
+    """No blob: only the diff ID is wanted."""
+
+    splices = False
+
+    def add(self, data: bytearray) -> None:
+        pass
+
+    def add_raw(self, data: bytes) -> None:
+        pass
+
+    def finish(self) -> tuple[Digest | None, int]:
+        return None, 0
+
+
+class _Hashed:
+    """Gathers a blob's bytes, so that its hash and its file see large pieces."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._sha256 = hashlib.sha256()
+        self._pending = bytearray()
+        self._size = 0
+
+    def add_raw(self, data: bytes) -> None:
+        self._pending += data
+        if len(self._pending) >= CHUNK_SIZE:
+            self._drain()
+
+    def _drain(self) -> None:
+        if self._pending:
+            self._size += len(self._pending)
+            self._sha256.update(self._pending)
+            self._write(bytes(self._pending))
+            self._pending = bytearray()
+
+    def finish(self) -> tuple[Digest | None, int]:
+        self._drain()
+        return Digest(self._sha256.hexdigest()), self._size
+
+
+class _SpliceBlob(_Hashed):
+    """Stored members around spliced ones: no compressor runs."""
+
+    splices = True
+
+    def add(self, data: bytearray) -> None:
+        self.add_raw(stored_member(data))
+
+
+class _LibdeflateBlob(_Hashed):
+    """Members of 4 MiB of tar, two at a time (libdeflate releases the GIL), written in order."""
+
+    splices = False
+
+    def __init__(self, write: Write) -> None:
+        super().__init__(write)
+        self._tar = bytearray()
+        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._running: deque[Future[bytes]] = deque()
+
+    def add(self, data: bytearray) -> None:
+        self._tar += data
+        while len(self._tar) >= LIBDEFLATE_BLOCK:
+            self._submit(bytes(self._tar[:LIBDEFLATE_BLOCK]))
+            del self._tar[:LIBDEFLATE_BLOCK]
+
+    def _submit(self, block: bytes) -> None:
+        self._running.append(self._pool.submit(libdeflate_member, block))
+        if len(self._running) > 2:  # noqa: PLR2004  # one running a core, one ready
+            self.add_raw(self._running.popleft().result())
+
+    def finish(self) -> tuple[Digest | None, int]:
+        if self._tar:
+            self._submit(bytes(self._tar))
+        while self._running:
+            self.add_raw(self._running.popleft().result())
+        self._pool.shutdown()
+        return super().finish()
+
+
+_BLOBS: dict[Compression, Callable[[Write], _Blob]] = {
+    Compression.SPLICE: _SpliceBlob,
+    Compression.LIBDEFLATE: _LibdeflateBlob,
+}

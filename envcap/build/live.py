@@ -1,0 +1,76 @@
+"""A locked package's files, from the live environment: what `snapshot` computes the image ID from.
+
+The twin of `package.py`. Only what installers write in words of their own is mapped to the recipe's: scripts name the
+image's interpreter, `INSTALLER` says `envcap`, and RECORD is written anew.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from envcap.build.package import INSTALLER_TEXT, environment_entry, symlink_entry
+from envcap.entry import Entry, LiteralContent
+from envcap.environment import Distribution, InstalledFile
+from envcap.files import FileContent
+from envcap.wheel.layout import is_bytecode, is_installer_file
+from envcap.wheel.scripts import console_script, is_generated_script, map_live_script
+
+_SHEBANG = b"#!"
+_MAX_SCRIPT = 16 << 20
+
+
+def live_package_entries(
+    distribution: Distribution, *, prefix: Path, left_out: frozenset[str], owner: str
+) -> list[Entry]:
+    """Give the files that a live distribution brings to the image.
+
+    Args:
+        distribution: What the scan found.
+        prefix: The live environment.
+        left_out: Paths that belong to another distribution of the same file (a patch of the lock deletes them here).
+        owner: Name for messages.
+    """
+    entries = [
+        live_entry(file, prefix=prefix, distribution=distribution, owner=owner)
+        for file in distribution.files
+        if not (is_bytecode(file.path) or is_installer_file(file.path) or file.path in left_out)
+    ]
+    return [*entries, *_installer(distribution, owner)]
+
+
+def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution | None, owner: str) -> Entry:
+    """Give one live file as the image holds it."""
+    if file.target:
+        return symlink_entry(file.path, file.target, owner)
+    executable = bool(file.mode & 0o111)
+    script = live_script(file, prefix=prefix, distribution=distribution)
+    content = FileContent(path=prefix / file.path, size=file.size) if script is None else LiteralContent(script)
+    return environment_entry(file.path, executable=executable, content=content, owner=owner)
+
+
+def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution | None) -> bytes | None:
+    """Map a live script to the image, or tell with None that the file goes in as it is."""
+    if not file.path.startswith("bin/") or file.size > _MAX_SCRIPT:
+        return None
+    path = prefix / file.path
+    with path.open("rb") as stream:
+        if stream.read(2) != _SHEBANG:
+            return None
+        data = _SHEBANG + stream.read(_MAX_SCRIPT)
+    for point in distribution.entry_points if distribution else ():
+        if file.path == f"bin/{point.name}" and is_generated_script(data, point):
+            return console_script(point)
+    mapped = map_live_script(data, prefixes=spellings(prefix))
+    return None if mapped == data else mapped
+
+
+def spellings(prefix: Path) -> tuple[bytes, ...]:
+    """Give the ways in which scripts may spell the prefix: as given and with symlinks resolved."""
+    return tuple(
+        {str(path).encode("utf-8", "surrogateescape") for path in (prefix, prefix.absolute(), prefix.resolve())}
+    )
+
+
+def _installer(distribution: Distribution, owner: str) -> Iterator[Entry]:
+    if distribution.directory.endswith(".dist-info"):
+        path = f"{distribution.directory}/INSTALLER"
+        yield environment_entry(path, executable=False, content=LiteralContent(INSTALLER_TEXT), owner=owner)

@@ -1,0 +1,133 @@
+"""A locked package's files, from its artifact: recipe 1, rule 3, and the patches of the lock.
+
+The twin of `live.py`: both give the same entries if the artifact is what the live environment holds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from envcap.archives.zip import ZipArchive, ZipMember
+from envcap.entry import Content, Entry, EntryKind, LiteralContent
+from envcap.errors import ArchiveError, BuildError
+from envcap.files import FileContent
+from envcap.lockfile.model import Package, Patch
+from envcap.recipe import ENVIRONMENT_ROOT, file_mode
+from envcap.wheel.layout import Layout, dist_info_folder, install_path, is_bytecode, is_installer_file
+from envcap.wheel.scripts import console_script, install_script, parse_entry_points
+
+TREE_SUFFIX = ".tree.zip"
+"""Ending of a captured artifact that is no wheel (eggs): its members are paths relative to the prefix."""
+
+INSTALLER_TEXT = b"envcap\n"
+
+_MAX_SCRIPT = 16 << 20
+_MAX_METADATA = 16 << 20
+
+
+class Blobs(Protocol):
+    """Bytes kept with a lock."""
+
+    def blob(self, sha256: str) -> Path:
+        """Give the path of a blob whose hash was checked."""
+
+
+def package_entries(archive: ZipArchive, package: Package, *, file: str, layout: Layout, blobs: Blobs) -> list[Entry]:
+    """Give the files that a package brings to the image, relative to the image's root.
+
+    Args:
+        archive: The opened artifact.
+        package: Its row of the lock.
+        file: The artifact's file name.
+        layout: The target scheme.
+        blobs: The bytes of the patches.
+
+    Raises:
+        ArchiveError: The artifact is not what a wheel may be.
+        BuildError: A patch does not fit.
+    """
+    if file.endswith(TREE_SUFFIX):
+        entries = list(_tree(archive, package.name))
+    else:
+        entries = list(_wheel(archive, package.name, layout, file))
+    return apply_patches(entries, package, blobs)
+
+
+def apply_patches(entries: list[Entry], package: Package, blobs: Blobs) -> list[Entry]:
+    """Replace, add and leave out what the lock says was edited, added and deleted live."""
+    found = {entry.path: entry for entry in entries}
+    for patch in package.patches:
+        path = f"{ENVIRONMENT_ROOT}/{patch.path}"
+        if patch.change != "added" and path not in found:
+            raise BuildError(f"{package.name}: the lock has {patch.path!r} {patch.change}, but the artifact lacks it")
+        if patch.change == "deleted":
+            del found[path]
+        else:
+            found[path] = _patched(patch, package.name, blobs)
+    return list(found.values())
+
+
+def environment_entry(path: str, *, executable: bool, content: Content, owner: str) -> Entry:
+    """Make the entry of a regular file of the environment."""
+    return Entry(
+        path=f"{ENVIRONMENT_ROOT}/{path}",
+        kind=EntryKind.FILE,
+        mode=file_mode(path, executable=executable),
+        content=content,
+        owner=owner,
+    )
+
+
+def symlink_entry(path: str, target: str, owner: str) -> Entry:
+    """Make the entry of a symlink of the environment (mode 0777: Linux ignores it)."""
+    return Entry(path=f"{ENVIRONMENT_ROOT}/{path}", kind=EntryKind.SYMLINK, mode=0o777, target=target, owner=owner)
+
+
+def _patched(patch: Patch, owner: str, blobs: Blobs) -> Entry:
+    if patch.target:
+        return symlink_entry(patch.path, patch.target, owner)
+    content = FileContent(path=blobs.blob(patch.sha256), size=patch.size)
+    return environment_entry(patch.path, executable=patch.executable, content=content, owner=owner)
+
+
+def _tree(archive: ZipArchive, owner: str) -> Iterator[Entry]:
+    for member in archive.members:
+        if not member.is_directory:
+            yield environment_entry(
+                member.name, executable=bool(member.mode & 0o111), content=archive.content(member), owner=owner
+            )
+
+
+def _wheel(archive: ZipArchive, owner: str, layout: Layout, file: str) -> Iterator[Entry]:
+    members = {member.name: member for member in archive.members if not member.is_directory}
+    dist_info = dist_info_folder(list(members), project=owner, archive=file)
+    generated = _generated_scripts(archive, members.get(f"{dist_info}/entry_points.txt"), file)
+    for name, member in members.items():
+        where = install_path(name, layout=layout, dist_info=dist_info, archive=file)
+        # A script made for an entry point replaces a file of that name: installers write it last.
+        if is_bytecode(where.path) or is_installer_file(where.path) or where.path in generated:
+            continue
+        content = _script(archive, member) if where.is_script else archive.content(member)
+        yield environment_entry(where.path, executable=bool(member.mode & 0o111), content=content, owner=owner)
+    for path, data in generated.items():
+        yield environment_entry(path, executable=True, content=LiteralContent(data), owner=owner)
+    installer = f"{layout.site_packages}/{dist_info}/INSTALLER"
+    yield environment_entry(installer, executable=False, content=LiteralContent(INSTALLER_TEXT), owner=owner)
+
+
+def _generated_scripts(archive: ZipArchive, member: ZipMember | None, file: str) -> dict[str, bytes]:
+    if member is None:
+        return {}
+    text = archive.read_member(member, _MAX_METADATA).decode("utf-8", "replace")
+    return {f"bin/{point.name}": console_script(point) for point in parse_entry_points(text, archive=file)}
+
+
+def _script(archive: ZipArchive, member: ZipMember) -> Content:
+    """Rewrite a text script; leave a binary one (ruff, uv) as it is, spliced and unread."""
+    content = archive.content(member)
+    head = next(iter(content.chunks()), b"")
+    if not head.startswith(b"#!"):
+        return content
+    if member.size > _MAX_SCRIPT:
+        raise ArchiveError(f"{member.name!r}: a script of {member.size} bytes (expected at most {_MAX_SCRIPT})")
+    return LiteralContent(install_script(b"".join(content.chunks())))

@@ -1,0 +1,173 @@
+"""What a lock must satisfy beyond its types: everything in it is hostile until checked here.
+
+Names and paths become folders and URLs, so each has one strict alphabet; hashes are whole sha256; rows are sorted and
+unique, so that one environment has one lock. Source: DESIGN §3 and §8, `notes/security.md` T1 to T3.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from envcap.digest import is_sha256
+from envcap.errors import LockfileError
+from envcap.lockfile.model import Artifact, CapturedFile, Expected, Lockfile, Package, SystemPackage
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!~:_-]{0,199}\Z")
+_PLATFORM = re.compile(r"linux/(amd64|arm64)\Z")
+_FILE = re.compile(r"[^\x00-\x1f\x7f\\]{1,1024}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_PATH = 4096
+_MAX_SIZE = 1 << 40
+_MAX_EPOCH = 0o77777777777  # POSIX ustar: the time of a header is 11 octal digits
+ORIGINS = frozenset({"index", "url", "vcs", "editable", "local"})
+PROOFS = frozenset({"record", "url", "cache", "tags", "captured"})
+INTERPRETERS = frozenset({"debian", "standalone", "captured"})
+CHANGES = frozenset({"edited", "added", "deleted"})
+
+
+def check_lockfile(lockfile: Lockfile) -> None:
+    """Refuse a lock whose values are not what envcap writes.
+
+    Raises:
+        LockfileError: Says which field of which row, what was expected and what was found.
+    """
+    _matches(_NAME, lockfile.name, "name", "letters, digits, `.`, `_` and `-`")
+    _one_of(INTERPRETERS, lockfile.interpreter.origin, "interpreter.origin")
+    _relative_path(lockfile.interpreter.home, "interpreter.home")
+    for artifact in lockfile.interpreter.artifacts:
+        _artifact(artifact, "interpreter.artifacts")
+    for index, package in enumerate(lockfile.packages):
+        _package(package, f"packages[{index}]")
+    for index, deb in enumerate(lockfile.system):
+        _system_package(deb, f"system[{index}]")
+    for index, file in enumerate(lockfile.captured):
+        _captured(file, f"captured[{index}]")
+    for index, expected in enumerate(lockfile.expected):
+        _expected(expected, f"expected[{index}]")
+    _sorted_unique(lockfile.packages, lambda row: (row.name, row.version), "packages")
+    _sorted_unique(lockfile.system, lambda row: (row.platform, row.name, row.architecture), "system")
+    _sorted_unique(lockfile.captured, lambda row: row.path, "captured")
+    _sorted_unique(lockfile.sources, lambda row: row.name, "sources")
+    _sorted_unique(lockfile.expected, lambda row: row.platform, "expected")
+    _image(lockfile)
+
+
+def _package(package: Package, where: str) -> None:
+    _matches(_NAME, package.name, f"{where}.name", "a normalised project name (PEP 503)")
+    _matches(_VERSION, package.version, f"{where}.version", "a version without spaces")
+    _one_of(ORIGINS, package.origin, f"{where}.origin")
+    _one_of(PROOFS, package.proof, f"{where}.proof")
+    _one_line(package.url, f"{where}.url")
+    if not package.artifacts:
+        raise LockfileError(f"Missing artifact in {where!r}: {package.name} {package.version} pins nothing")
+    for artifact in package.artifacts:
+        _artifact(artifact, f"{where}.artifacts")
+    _sorted_unique(package.artifacts, lambda row: row.platform, f"{where}.artifacts")
+    for patch in package.patches:
+        _one_of(CHANGES, patch.change, f"{where}.patches")
+        _relative_path(patch.path, f"{where}.patches")
+        kept = patch.change != "deleted" and not patch.target
+        _content(patch.sha256 if kept else "", patch.size, f"{where}.patches", needed=kept)
+        _one_line(patch.target, f"{where}.patches")
+    _sorted_unique(package.patches, lambda row: row.path, f"{where}.patches")
+
+
+def _artifact(artifact: Artifact, where: str) -> None:
+    _matches(_PLATFORM, artifact.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
+    _matches(_NAME, artifact.source, f"{where}.source", "the name of a source")
+    _matches(_FILE, artifact.file, f"{where}.file", "a file name")
+    if "/" in artifact.file or artifact.file in {".", ".."}:
+        raise LockfileError(f"Unexpected file {artifact.file!r} in {where!r} (expected a name without folders)")
+    _one_line(artifact.url, f"{where}.url")
+    _content(artifact.sha256, artifact.size, where, needed=True)
+
+
+def _system_package(deb: SystemPackage, where: str) -> None:
+    _matches(_NAME, deb.name.replace("+", "-"), f"{where}.name", "a Debian package name")
+    _matches(_VERSION, deb.version, f"{where}.version", "a Debian version")
+    _matches(_PLATFORM, deb.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
+    _relative_path(deb.file, f"{where}.file")
+    _content(deb.sha256, deb.size, where, needed=True)
+
+
+def _captured(file: CapturedFile, where: str) -> None:
+    _relative_path(file.path, f"{where}.path")
+    _content(file.sha256, file.size, where, needed=not file.target)
+    _one_line(file.target, f"{where}.target")
+
+
+def _expected(expected: Expected, where: str) -> None:
+    _matches(_PLATFORM, expected.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
+    digests = [expected.image_id, *expected.diff_ids, *([expected.manifest] if expected.manifest else [])]
+    for digest in digests:
+        if not digest.startswith("sha256:") or not is_sha256(digest.removeprefix("sha256:")):
+            raise LockfileError(
+                f"Unexpected digest {digest[:80]!r} in {where!r} (expected `sha256:` and 64 hex digits)"
+            )
+
+
+def _image(lockfile: Lockfile) -> None:
+    image = lockfile.image
+    if not 0 <= image.epoch <= _MAX_EPOCH:
+        raise LockfileError(f"Unexpected epoch {image.epoch} in 'image' (expected 0 to {_MAX_EPOCH})")
+    texts: Iterable[str] = [image.user, image.workdir, *image.entrypoint, *image.cmd]
+    for text in [*texts, *image.env, *image.env.values(), *image.labels, *image.labels.values()]:
+        _one_line(text, "image")
+    for name in image.env:
+        _matches(re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z"), name, "image.env", "a variable's name")
+
+
+def _content(sha256: str, size: int, where: str, *, needed: bool) -> None:
+    if needed and not is_sha256(sha256):
+        raise LockfileError(
+            f"Unexpected sha256 {sha256[:80]!r} in {where!r} (expected 64 lower-case hex digits)",
+            hint="a weaker or missing hash pins nothing: make the lock again with `envcap snapshot`",
+        )
+    if not 0 <= size <= _MAX_SIZE:
+        raise LockfileError(f"Unexpected size {size} in {where!r} (expected 0 to {_MAX_SIZE})")
+
+
+def _relative_path(path: str, where: str) -> None:
+    parts = path.split("/")
+    if (
+        not path
+        or len(path) > _MAX_PATH
+        or _CONTROL.search(path)
+        or "\\" in path
+        or not {"", ".", ".."}.isdisjoint(parts)
+    ):
+        raise LockfileError(
+            f"Unexpected path {path[:200]!r} in {where!r} (expected a relative path without `.` or `..`)"
+        )
+    if any(part.startswith(".wh.") for part in parts):
+        raise LockfileError(f"Unexpected path {path[:200]!r} in {where!r} (OCI layers read `.wh.` as a deletion)")
+
+
+def _one_line(text: str, where: str) -> None:
+    if len(text) > _MAX_PATH or _CONTROL.search(text):
+        raise LockfileError(
+            f"Unexpected text {text[:80]!r} in {where!r} (expected one line without control characters)"
+        )
+
+
+def _matches(pattern: re.Pattern[str], text: str, where: str, expected: str) -> None:
+    if not pattern.match(text):
+        raise LockfileError(f"Unexpected {text[:100]!r} in {where!r} (expected {expected})")
+
+
+def _one_of(allowed: frozenset[str], text: str, where: str) -> None:
+    if text not in allowed:
+        raise LockfileError(f"Unexpected {text[:100]!r} in {where!r} (expected one of: {', '.join(sorted(allowed))})")
+
+
+def _sorted_unique(rows: Sequence[T], key: Callable[[T], object], where: str) -> None:
+    keys = [key(row) for row in rows]
+    for before, after in itertools.pairwise(keys):
+        if not before < after:  # type: ignore[operator]  # keys are strings or tuples of strings
+            raise LockfileError(
+                f"Unexpected order in {where!r}: {after!r} after {before!r} (expected sorted, unique rows)"
+            )

@@ -1,0 +1,1 @@
+"""OCI images: values and formats. Knows nothing of Python environments."""

@@ -1,0 +1,185 @@
+"""An image as an OCI image layout: a folder, or a tar that podman, skopeo and docker all load.
+
+The tar also holds docker's `manifest.json` (docker image save format), which names the same blobs; docker before 25
+reads nothing else. Nothing is half-written: a folder gets its `index.json` last, a tar its name.
+Source: OCI image-spec, image-layout.md.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from envcap.canonical import canonical_json
+from envcap.digest import Digest
+from envcap.errors import SinkError
+from envcap.oci.image import MEDIA_TYPE_INDEX, Image
+from envcap.oci.ustar import tar_file_header, tar_padding, tar_trailer
+
+LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
+_FOLDER_MODE = 0o755
+_FILE_MODE = 0o644
+
+Progress = Callable[[str, int, int], None]
+
+
+def index_json(image: Image, *, tag: str) -> bytes:
+    """Write the layout's index: one manifest, its platform, and a name if there is one."""
+    system, _, architecture = image.platform.partition("/")
+    descriptor = image.descriptor.to_json() | {"platform": {"os": system, "architecture": architecture}}
+    if tag:
+        descriptor["annotations"] = {
+            "org.opencontainers.image.ref.name": tag.rpartition(":")[2],
+            "io.containerd.image.name": tag,
+        }
+    return canonical_json({"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor]})
+
+
+def docker_manifest_json(image: Image, *, tag: str) -> bytes:
+    """Write docker's own list of an archive's images, naming the blobs of the layout."""
+    entry: dict[str, object] = {
+        "Config": blob_path(image.image_id),
+        "Layers": [blob_path(layer.digest) for layer in image.layers],
+        "RepoTags": [tag] if tag else None,
+    }
+    return canonical_json([entry])
+
+
+def blob_path(digest: Digest) -> str:
+    """Name a blob inside a layout."""
+    return f"blobs/sha256/{digest.hex}"
+
+
+def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progress) -> None:
+    """Write a layout folder; an existing layout is replaced, anything else is left alone.
+
+    Raises:
+        SinkError: The folder holds something else, or can't be written.
+        StoreError: A blob of the store is damaged.
+    """
+    if folder.exists() and not (folder / "oci-layout").is_file() and any(_names(folder)):
+        raise SinkError(
+            f"{folder} is not empty and not an OCI layout (expected a new folder, or an older layout to replace)",
+            hint="choose another `--output`",
+        )
+    with _faults(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Built beside the target, so that one rename publishes it whole.
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _fill(image, staging, tag, progress)
+            staging.chmod(_FOLDER_MODE)
+            if folder.exists():
+                shutil.rmtree(folder)
+            staging.rename(folder)
+            _sync_folder(folder.parent)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) -> None:
+    """Write a tar of the layout; the file appears whole or not at all.
+
+    Raises:
+        SinkError: The file can't be written.
+        StoreError: A blob of the store is damaged.
+    """
+    with _faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                stream_tar(image, file, tag=tag, progress=progress)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(_FILE_MODE)
+            Path(name).rename(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def stream_tar(image: Image, file: BinaryIO, *, tag: str, progress: Progress) -> None:
+    """Write the tar of a layout to an open file: small files first, then the layers, in a fixed order.
+
+    Raises:
+        StoreError: A blob of the store is damaged.
+    """
+    small = {
+        "oci-layout": LAYOUT,
+        "index.json": index_json(image, tag=tag),
+        "manifest.json": docker_manifest_json(image, tag=tag),
+        blob_path(image.image_id): image.config,
+        blob_path(image.descriptor.digest): image.manifest,
+    }
+    written = 0
+    for name, data in small.items():
+        block = tar_file_header(name, len(data)) + data + tar_padding(len(data))
+        file.write(block)
+        written += len(block)
+    layers = list({layer.digest: layer for layer in image.layers}.values())
+    for number, layer in enumerate(layers):
+        header = tar_file_header(blob_path(layer.digest), layer.size)
+        file.write(header)
+        image.blobs.copy_to(layer.digest, file)
+        file.write(tar_padding(layer.size))
+        written += len(header) + layer.size + len(tar_padding(layer.size))
+        progress(layer.what, number + 1, len(layers))
+    file.write(tar_trailer(written))
+
+
+def _fill(image: Image, folder: Path, tag: str, progress: Progress) -> None:
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True, mode=_FOLDER_MODE)
+    layers = list({layer.digest: layer for layer in image.layers}.values())
+    for number, layer in enumerate(layers):
+        with _new_file(blobs / layer.digest.hex) as file:
+            image.blobs.copy_to(layer.digest, file)
+        progress(layer.what, number + 1, len(layers))
+    for digest, data in ((image.image_id, image.config), (image.descriptor.digest, image.manifest)):
+        with _new_file(blobs / digest.hex) as file:
+            file.write(data)
+    for name, data in (("oci-layout", LAYOUT), ("index.json", index_json(image, tag=tag))):
+        with _new_file(folder / name) as file:
+            file.write(data)
+    _sync_folder(blobs)
+    _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    with path.open("xb") as file:
+        os.fchmod(file.fileno(), _FILE_MODE)
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # only whether it is empty
+    except NotADirectoryError:
+        return [folder.name]
+
+
+@contextlib.contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(
+            f"{path} can't be written: {error.strerror or error}", hint="check the folder's rights and the space left"
+        ) from None

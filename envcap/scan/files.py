@@ -1,0 +1,156 @@
+"""Walks an environment's prefix once: every file, symlink and folder under it, without following any symlink."""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from envcap.environment import Finding
+
+_MAX_LINK_STEPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFile:
+    """A regular file or symlink as `lstat` saw it.
+
+    Attributes:
+        mode: Permission bits.
+        size: Bytes; 0 for a symlink.
+        links: Hard link count.
+        target: A symlink's target as written, else empty.
+        is_link: True for a symlink, even one whose target can't be written down.
+    """
+
+    mode: int
+    size: int
+    links: int
+    target: str = ""
+    is_link: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """All that lies under a prefix.
+
+    Attributes:
+        prefix: Absolute path of the root.
+        files: Regular files and symlinks by path relative to the prefix, sorted.
+        folders: Relative paths of the real folders.
+        folder_links: Symlinks to folders inside the prefix, with the folder they lead to (`lib64` -> `lib`).
+        skipped: How many entries were left out already, by reason (`special`, `name`).
+        findings: Why.
+    """
+
+    prefix: str
+    files: Mapping[str, TreeFile]
+    folders: frozenset[str] = frozenset()
+    folder_links: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def real_path(self, path: str) -> str:
+        """Write a relative path via the real folders: `lib64/python3.11/x` becomes `lib/python3.11/x`."""
+        if not self.folder_links:
+            return path
+        for _ in range(_MAX_LINK_STEPS):
+            for link, folder in self.folder_links.items():
+                if path.startswith(link + "/"):
+                    path = folder + path[len(link) :]
+                    break
+            else:
+                return path
+        return path
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What a walk has gathered so far; names are looked at before anything else uses them."""
+
+    files: dict[str, TreeFile] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def skip(self, reason: str, code: str, message: str, path: str) -> None:
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        self.findings.append(Finding(code=code, message=message, path=path))
+
+
+def walk_tree(prefix: str) -> Tree:
+    """List everything under `prefix`, an absolute path; nothing is opened, no symlink followed.
+
+    What can't go into an image is left out with a finding: FIFOs, sockets and devices (`file-special`), names that
+    aren't UTF-8 or hold control characters (`file-name`), folders that can't be read (`file-unreadable`).
+    """
+    walk = _Walk()
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = list(os.scandir(f"{prefix}/{folder}"))
+        except OSError as error:
+            walk.skip("unreadable", "file-unreadable", f"The folder can't be read: {error.strerror}", folder)
+            continue
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            try:
+                _add_entry(walk, entry, path, pending)
+            except OSError as error:
+                walk.skip("unreadable", "file-unreadable", f"It can't be looked at: {error.strerror}", shown(path))
+    files = dict(sorted(walk.files.items()))
+    return Tree(
+        prefix=prefix,
+        files=files,
+        folders=frozenset(walk.folders),
+        folder_links=_folder_links(prefix, files, frozenset(walk.folders)),
+        skipped=walk.skipped,
+        findings=tuple(walk.findings),
+    )
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name is UTF-8 and free of control characters: only such names can go into an image."""
+    # Surrogates stand for bytes that are not UTF-8 (PEP 383); isprintable() is False for them and for controls,
+    # but also for harmless spaces and for code points younger than this Python's Unicode tables.
+    return name.isprintable() or not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in name)
+
+
+def shown(path: str) -> str:
+    """Return the path as it may be shown: odd bytes and control characters escaped."""
+    return path if is_plain(path) else path.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace").encode(
+        "unicode_escape"
+    ).decode("ascii")
+
+
+def _add_entry(walk: _Walk, entry: os.DirEntry[str], path: str, pending: list[str]) -> None:
+    status = entry.stat(follow_symlinks=False)
+    kind = stat.S_IFMT(status.st_mode)
+    if not is_plain(entry.name):
+        # A folder with such a name is left out whole: every path in it holds the name too.
+        walk.skip("name", "file-name", "The name is not UTF-8 or holds control characters: left out", shown(path))
+    elif kind == stat.S_IFDIR:
+        walk.folders.append(path)
+        pending.append(path)
+    elif kind == stat.S_IFREG:
+        walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), status.st_size, status.st_nlink)
+    elif kind == stat.S_IFLNK:
+        target = os.readlink(entry.path)
+        if is_plain(target):
+            walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), 0, status.st_nlink, target, is_link=True)
+        else:
+            walk.skip("name", "file-name", "The symlink's target is not UTF-8 or holds control characters: left out", path)
+    else:
+        walk.skip("special", "file-special", "It is a FIFO, socket or device: left out", path)
+
+
+def _folder_links(prefix: str, files: Mapping[str, TreeFile], folders: frozenset[str]) -> dict[str, str]:
+    links: dict[str, str] = {}
+    for path, file in files.items():
+        if file.is_link:
+            target = file.target.removeprefix(prefix + "/")
+            joined = os.path.normpath(str(PurePosixPath(path).parent / target)) if target == file.target else os.path.normpath(target)
+            if joined in folders and not f"{path}/".startswith(f"{joined}/"):
+                links[path] = joined
+    return links

@@ -1,0 +1,132 @@
+"""Finds the environment that the user means, and reads its `pyvenv.cfg` (PEP 405)."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envcap.errors import ScanError
+
+_CONFIG_LIMIT = 64 * 1024
+_PYTHON = re.compile(r"(python|pypy)(3(\.\d+)?t?)?\Z")
+_MAKE_ONE = "name a virtual environment, or activate one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualEnvironment:
+    """A virtual environment on disk that has an interpreter.
+
+    Attributes:
+        prefix: Its folder, absolute, symlinks resolved.
+        executable: `bin/python` in it, not resolved: resolving would lose the environment.
+        config: `pyvenv.cfg`, keys in lower case.
+    """
+
+    prefix: Path
+    executable: Path
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def system_site_packages(self) -> bool:
+        """Whether the base's packages are visible too, by site.py's reading of the key."""
+        return self.config.get("include-system-site-packages", "").lower() == "true"
+
+
+def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnvironment:
+    """Find the virtual environment at `path`: its folder, its interpreter, or (None) the active one.
+
+    Args:
+        path: What the user named; a relative path is taken from the current folder.
+        environ: Asked for VIRTUAL_ENV, then CONDA_PREFIX, if `path` is None.
+
+    Raises:
+        ScanError: There is no environment, it has no working interpreter, or it is of a kind not supported yet.
+    """
+    if path is None:
+        named = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX")
+        if not named:
+            raise ScanError("No environment is named and none is active", hint=_MAKE_ONE)
+        path = Path(named)
+    path = path.absolute()
+    if not os.path.lexists(path):
+        raise ScanError(f"{path} does not exist", hint=_MAKE_ONE)
+    if not path.is_dir():
+        # PREFIX/bin/python is a symlink as a rule: go up by name, never by resolving it.
+        _refuse_foreign_file(path)
+        path = path.parent.parent
+    return open_prefix(path)
+
+
+def open_prefix(prefix: Path) -> VirtualEnvironment:
+    """Read the virtual environment in the folder `prefix`.
+
+    Raises:
+        ScanError: As `find_prefix`.
+    """
+    config = prefix / "pyvenv.cfg"
+    # conda first: a conda prefix may hold a pyvenv.cfg that somebody left behind.
+    if (prefix / "conda-meta").is_dir():
+        raise ScanError(
+            f"{prefix} is a conda environment, which this release does not support yet",
+            hint="make a virtual environment with `python -m venv`, or wait for the next release",
+        )
+    if not config.is_file():
+        raise _not_an_environment(prefix)
+    try:
+        real = prefix.resolve(strict=True)
+        with config.open("rb") as file:
+            text = file.read(_CONFIG_LIMIT).decode("utf-8", "replace")
+    except (OSError, RuntimeError) as error:
+        raise ScanError(f"Unable to read {config}: {error}", hint="check its permissions") from error
+    return VirtualEnvironment(prefix=real, executable=_find_executable(real), config=parse_config(text))
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """Read `pyvenv.cfg`: lines of `key = value`, keys case-insensitive, the rest ignored (site.py, PEP 405)."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _find_executable(prefix: Path) -> Path:
+    for name in ("python", "python3", "pypy3"):
+        executable = prefix / "bin" / name
+        if executable.is_file():
+            if os.access(executable, os.X_OK):
+                return executable
+            raise ScanError(f"The interpreter {executable} is not executable", hint="check its permissions")
+        if executable.is_symlink():
+            raise ScanError(
+                f"The interpreter of {prefix} is gone: bin/{name} points to {_chain_end(executable)}, which does not exist",
+                hint="install that interpreter again, or make the environment anew",
+            )
+    raise ScanError(f"{prefix} has no interpreter (expected bin/python)", hint="make the environment anew")
+
+
+def _chain_end(link: Path) -> Path:
+    """Follow a dangling symlink to the first name that is not there."""
+    for _ in range(40):  # as many as Linux follows (MAXSYMLINKS)
+        target = link.parent / link.readlink()
+        if not target.is_symlink():
+            return Path(os.path.normpath(target))
+        link = target
+    return link
+
+
+def _refuse_foreign_file(path: Path) -> None:
+    if not _PYTHON.match(path.name):
+        raise ScanError(f"{path} is a file (expected an environment's folder or its bin/python)", hint=_MAKE_ONE)
+    if not path.exists():
+        raise ScanError(
+            f"The interpreter {path} is gone: it points to {_chain_end(path)}, which does not exist",
+            hint="install that interpreter again, or make the environment anew",
+        )
+
+
+def _not_an_environment(prefix: Path) -> ScanError:
+    if any((prefix / "bin" / name).exists() for name in ("python", "python3")):
+        return ScanError(
+            f"{prefix} is a whole Python installation, not a virtual environment: this release does not support it yet",
+            hint="make a virtual environment with `python -m venv`, or wait for the next release",
+        )
+    return ScanError(f"{prefix} is not an environment (expected pyvenv.cfg in it)", hint=_MAKE_ONE)

@@ -1,0 +1,1 @@
+"""What a wheel's members become once installed: paths by scheme, and scripts. Pure."""

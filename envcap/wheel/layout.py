@@ -1,0 +1,131 @@
+"""Where the members of a wheel go, relative to the environment's prefix.
+
+Source: PyPA "Binary distribution format" (wheel), sections "File contents" and "The .data directory"; the scheme of a
+POSIX virtual environment as `sysconfig` gives it (purelib and platlib are one folder there).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from packaging.utils import canonicalize_name
+
+from envcap.errors import ArchiveError
+
+INSTALLER_FILES = frozenset(
+    {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json", "provenance_url.json"}
+)
+"""Files of a dist-info folder that installers write: never part of an artifact's content (PEP 376, 610, 627, 710)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The scheme of an environment, relative to its prefix.
+
+    Attributes:
+        python: Feature version, such as `3.11`.
+    """
+
+    python: str
+
+    @property
+    def site_packages(self) -> str:
+        """Where purelib and platlib lie."""
+        return f"lib/python{self.python}/site-packages"
+
+    @property
+    def headers(self) -> str:
+        """Where the headers of all projects lie."""
+        return f"include/site/python{self.python}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledPath:
+    """Where a member goes.
+
+    Attributes:
+        path: Relative to the prefix.
+        is_script: True for members of the scripts scheme, whose `#!python` line is rewritten.
+    """
+
+    path: str
+    is_script: bool = False
+
+
+def layout_of(version: str) -> Layout:
+    """Derive the layout from a full Python version such as `3.11.7`."""
+    return Layout(python=".".join(version.split(".")[:2]))
+
+
+def is_bytecode(path: str) -> bool:
+    """Tell whether a path is a cache of compiled code: rebuilt by any interpreter, different on each."""
+    return "__pycache__" in path.split("/") and path.endswith((".pyc", ".pyo"))
+
+
+def is_installer_file(path: str) -> bool:
+    """Tell whether a path is one that the installer writes into a dist-info folder."""
+    parent, _, name = path.rpartition("/")
+    return name in INSTALLER_FILES and parent.endswith(".dist-info")
+
+
+def dist_info_folder(names: list[str], *, project: str, archive: str) -> str:
+    """Find the one dist-info folder at the root of a wheel.
+
+    Args:
+        names: Names of all members.
+        project: The project that the wheel must hold.
+        archive: File name, for messages.
+
+    Raises:
+        ArchiveError: None, several, or one of another project.
+    """
+    folders = sorted({name.split("/", 1)[0] for name in names if _DIST_INFO.match(name)})
+    if len(folders) != 1:
+        raise ArchiveError(f"{archive}: expected one `.dist-info` folder, found {folders[:5] or 'none'}")
+    found = canonicalize_name(folders[0].removesuffix(".dist-info").rsplit("-", 1)[0])
+    if found != canonicalize_name(project):
+        raise ArchiveError(f"{archive}: expected the metadata of {project!r}, found {folders[0]!r}")
+    return folders[0]
+
+
+_DIST_INFO = re.compile(r"[^/]+\.dist-info/.")
+
+
+def install_path(member: str, *, layout: Layout, dist_info: str, archive: str) -> InstalledPath:
+    """Map a wheel's member to its installed path.
+
+    Args:
+        member: Validated name, `/`-separated.
+        layout: The target scheme.
+        dist_info: The wheel's dist-info folder, whose stem names the `.data` folder and the project's headers.
+        archive: File name, for messages.
+
+    Raises:
+        ArchiveError: An unknown scheme under `.data`.
+    """
+    stem = dist_info.removesuffix(".dist-info")
+    data = f"{stem}.data/"
+    if not member.startswith(data):
+        return InstalledPath(path=f"{layout.site_packages}/{member}")
+    scheme, _, rest = member.removeprefix(data).partition("/")
+    match scheme:
+        case "purelib" | "platlib" if rest:
+            return InstalledPath(path=f"{layout.site_packages}/{rest}")
+        case "scripts" if rest:
+            return InstalledPath(path=f"bin/{rest}", is_script=True)
+        case "headers" if rest:
+            return InstalledPath(path=f"{layout.headers}/{stem.rsplit('-', 1)[0]}/{rest}")
+        case "data" if rest:
+            return InstalledPath(path=rest)
+        case _:
+            raise ArchiveError(
+                f"{archive}: unexpected member {member!r} (expected purelib, platlib, scripts, headers or data)"
+            )
+
+
+def record_path(path: str, *, layout: Layout) -> str:
+    """Write a prefix-relative path as RECORD does: relative to the folder that holds the dist-info (PEP 376)."""
+    inside = f"{layout.site_packages}/"
+    if path.startswith(inside):
+        return path.removeprefix(inside)
+    return "../" * len(PurePosixPath(layout.site_packages).parts) + path
