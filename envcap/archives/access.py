@@ -72,7 +72,8 @@ class FileReader:
         """Close the file, if this reader opened it."""
         if self._owned:
             self._owned = False
-            os.close(self._fd)
+            fd, self._fd = self._fd, -1  # the number may soon be another file's
+            os.close(fd)
 
     def __enter__(self) -> Self:
         return self

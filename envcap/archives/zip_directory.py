@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from envcap.archives.access import RandomAccess, read_exactly
 from envcap.archives.limits import ArchiveLimits, check_count, check_expansion
@@ -26,6 +27,7 @@ FLAG_UTF8 = 1 << 11
 
 # Bits 1 and 2 tell how hard the compressor tried; every other bit (encryption, patches, masking) is refused.
 _ALLOWED_FLAGS = 0b110 | FLAG_DESCRIPTOR | FLAG_UTF8
+_MAX_VERSION = 63  # 6.3, of the APPNOTE above; Python's zipfile stops there too
 _TAIL = 64 << 10
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -76,8 +78,8 @@ class _Ends:
     start: int  # of the first end record, where the directory must end
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):  # made once per member: a tuple costs a quarter of a frozen dataclass
+    version: int
     flags: int
     method: int
     crc: int
@@ -183,7 +185,7 @@ def _rows(directory: bytes, ends: _Ends, name: str) -> Iterator[_Row]:
             raise ArchiveError(f"{name}: member number {number} has a comment or another disk", hint=_HINT)
         if extra:
             sizes = check_extra(extra, sizes, stored, where=f"{name}: member number {number}")
-        yield _Row(flags, method, crc, sizes[1], sizes[0], fields[16], sizes[2], stored)
+        yield _Row(fields[3], flags, method, crc, sizes[1], sizes[0], fields[16], sizes[2], stored)
     if position != len(directory):
         raise ArchiveError(f"{name}: {len(directory) - position} more bytes in the central directory", hint=_HINT)
 
@@ -230,6 +232,8 @@ def _row_fault(row: _Row, end: int, *, is_directory: bool, kind: int) -> str:
         return f"has file type {kind:#o} (expected a {'directory' if is_directory else 'regular file'})"
     if row.flags & ~_ALLOWED_FLAGS:
         return "is encrypted" if row.flags & 1 else f"has unknown flags {row.flags:#x}"
+    if row.version & 0xFF > _MAX_VERSION:
+        return f"needs zip version {row.version & 0xFF} (expected at most {_MAX_VERSION})"
     if row.method not in (STORED, DEFLATED):
         return f"has compression method {row.method} (expected 0 or 8)"
     return _size_fault(row, end, is_directory=is_directory)

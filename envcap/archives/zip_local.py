@@ -52,11 +52,10 @@ def _data_start(head: bytes, member: ZipMember, archive: str) -> int:
     name_end = LOCAL_HEADER_SIZE + name_length
     start: int = name_end + extra_length
     name = head[LOCAL_HEADER_SIZE:name_end]
-    where = f"{archive}: member {show_name(member.name)}"
     if signature != b"PK\3\4":
-        raise ArchiveError(f"{where}: no local header at byte {member.header_offset}", hint=_HINT)
+        raise ArchiveError(f"{_where(member, archive)}: no local header at byte {member.header_offset}", hint=_HINT)
     if extra_length:
-        size, compressed = check_extra(head[name_end:start], (size, compressed), name, where=where)
+        size, compressed = check_extra(head[name_end:start], (size, compressed), name, where=_where(member, archive))
     found = (name, flags, method, crc, compressed, size)
     expected = (
         member.stored_name,
@@ -67,10 +66,14 @@ def _data_start(head: bytes, member: ZipMember, archive: str) -> int:
         member.size,
     )
     if found != expected:
-        _check_difference(found, expected, where)
+        _check_difference(found, expected, _where(member, archive))
     if member.header_offset + start + member.compressed_size > member.end_offset:
-        raise ArchiveError(f"{where} overlaps what follows at byte {member.end_offset}", hint=_HINT)
+        raise ArchiveError(f"{_where(member, archive)} overlaps what follows at byte {member.end_offset}", hint=_HINT)
     return start
+
+
+def _where(member: ZipMember, archive: str) -> str:
+    return f"{archive}: member {show_name(member.name)}"
 
 
 def _check_difference(found: tuple[object, ...], expected: tuple[object, ...], where: str) -> None:
@@ -87,7 +90,7 @@ def _check_difference(found: tuple[object, ...], expected: tuple[object, ...], w
 
 
 def _check_descriptor(reader: RandomAccess, member: ZipMember, length: int, archive: str) -> None:
-    where = f"{archive}: member {show_name(member.name)}"
+    where = _where(member, archive)
     layout = _DESCRIPTORS.get(length) if member.flags & FLAG_DESCRIPTOR else None
     if layout is None:
         raise ArchiveError(f"{where} is followed by {length} bytes that belong to no member", hint=_HINT)

@@ -85,6 +85,16 @@ def predict_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: 
     return Prediction(image_id=Digest.of(config), diff_ids=diff_ids, sizes=tuple(row.tar_size for row in built))
 
 
+def unknown_layers(plan: ImagePlan, materials: Materials, store: Store) -> tuple[LayerPlan, ...]:
+    """Tell which layers the store can't give, so that only their artifacts need be fetched."""
+    return tuple(
+        layer
+        for layer in plan.layers
+        if not isinstance(layer, EnvironmentLayer)
+        and store.recall(_layer_key(layer, plan, materials, blobs=True)) is None
+    )
+
+
 def compression_of(layer: LayerPlan) -> Compression:
     """Wheels are spliced, everything else is compressed by libdeflate: recipe 1, rule 4."""
     return Compression.SPLICE if isinstance(layer, PackagesLayer) else Compression.LIBDEFLATE
@@ -130,8 +140,7 @@ def _build_layers(
 
 
 def _build_layer(layer: LayerPlan, plan: ImagePlan, materials: Materials, store: Store, *, blobs: bool) -> _Built:
-    inputs = {"recipe": RECIPE, "epoch": plan.epoch, "layer": dict(materials.key(layer))}
-    key = action_key("layer" if blobs else "diff-id", inputs)
+    key = _layer_key(layer, plan, materials, blobs=blobs)
     known = _recall(store, key)
     if known is not None:
         return known
@@ -140,6 +149,11 @@ def _build_layer(layer: LayerPlan, plan: ImagePlan, materials: Materials, store:
         built = _write(entries, layer, plan.epoch, store, blobs=blobs)
     _remember(store, key, built)
     return built
+
+
+def _layer_key(layer: LayerPlan, plan: ImagePlan, materials: Materials, *, blobs: bool) -> Digest:
+    inputs = {"recipe": RECIPE, "epoch": plan.epoch, "layer": dict(materials.key(layer))}
+    return action_key("layer" if blobs else "diff-id", inputs)
 
 
 def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store, *, blobs: bool) -> _Built:

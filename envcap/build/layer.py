@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from envcap.build.gzip import HEADER, libdeflate_member, member_trailer, stored_member
-from envcap.build.tar import padding, tar_header, trailer
+from envcap.build.tar import tar_header
 from envcap.digest import CHUNK_SIZE, Digest
 from envcap.entry import Entry, EntryKind
 from envcap.errors import BuildError
 from envcap.recipe import DIRECTORY_MODE, LIBDEFLATE_BLOCK, SPLICE_MINIMUM
+from envcap.ustar import padding, trailer
 
 Write = Callable[[bytes], object]
 

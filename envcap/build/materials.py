@@ -16,7 +16,7 @@ from envcap.build.debian import system_entries
 from envcap.build.live import live_entry, live_package_entries
 from envcap.build.package import environment_entry, package_entries, symlink_entry
 from envcap.entry import Entry
-from envcap.environment import Environment
+from envcap.environment import Distribution, Environment
 from envcap.errors import BuildError
 from envcap.files import FileContent
 from envcap.interpreter import captured_entries, standalone_entries
@@ -93,9 +93,9 @@ class ArtifactMaterials:
             case SystemLayer():
                 return self._system(layer, stack)
             case InterpreterLayer():
-                reader = captured_entries if layer.interpreter.origin == "captured" else standalone_entries
+                read = captured_entries if layer.interpreter.origin == "captured" else standalone_entries
                 archive = stack.enter_context(self.artifacts.artifact(layer.artifact).open("rb"))
-                return reader(archive, name=layer.artifact.file, spool=self._spool(stack))
+                return read(archive, spool=self._spool(stack))
             case PackagesLayer():
                 return [entry for package in layer.packages for entry in self._package(package, layer, stack)]
             case FilesLayer():
@@ -111,11 +111,13 @@ class ArtifactMaterials:
         return stack.enter_context(tempfile.TemporaryFile(dir=self.scratch))
 
     def _system(self, layer: SystemLayer, stack: ExitStack) -> list[Entry]:
-        debs: list[tuple[str, BinaryIO]] = [
-            (package.file.rpartition("/")[2], stack.enter_context(self.artifacts.deb(package).open("rb")))
+        debs = [
+            (package.file.rpartition("/")[2], stack.enter_context(FileReader(self.artifacts.deb(package))))
             for package in layer.packages
         ]
-        return system_entries(debs, architecture=layer.architecture, spool=self._spool(stack))
+        # One spool a thread: lzma releases the GIL.
+        spools = [self._spool(stack), self._spool(stack)]
+        return system_entries(debs, architecture=layer.architecture, spools=spools)
 
     def _package(self, package: Package, layer: PackagesLayer, stack: ExitStack) -> list[Entry]:
         artifact = artifact_of(package, layer.platform)
@@ -181,7 +183,7 @@ class LiveMaterials:
             owner=package.name,
         )
 
-    def _distribution(self, package: Package):  # noqa: ANN202
+    def _distribution(self, package: Package) -> Distribution:
         for distribution in self.environment.distributions:
             if self.normalise(distribution.name) == package.name and distribution.version == package.version:
                 return distribution

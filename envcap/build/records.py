@@ -70,7 +70,7 @@ def check_shared_paths(files: Iterable[FileHash]) -> None:
 def record_text(files: Iterable[FileHash], *, dist_info: str, layout: Layout) -> bytes:
     """Write a RECORD: one row a file, sorted by path, LF, and its own row without hash and size."""
     rows = {
-        record_path(file.path.removeprefix(_ROOT), layout=layout): f"sha256={_base64(file.sha256)},{file.size}"
+        record_path(file.path.removeprefix(_ROOT), layout=layout): f"sha256={base64_hash(file.sha256)},{file.size}"
         for file in files
     }
     rows[record_path(f"{dist_info}/RECORD", layout=layout)] = ","
@@ -96,7 +96,8 @@ def _dist_info(files: Sequence[FileHash], layout: Layout) -> str:
     return ""
 
 
-def _base64(sha256: str) -> str:
+def base64_hash(sha256: str) -> str:
+    """Write 64 hex digits as RECORD does: URL-safe base64 without padding (PEP 427)."""
     return base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
 
 

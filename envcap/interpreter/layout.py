@@ -73,7 +73,8 @@ class Layout:
         # 3.7 and older add `m` to some names, free-threaded builds `t`, debug builds `d`.
         versioned = re.escape(f"python{self.version}") + "[a-z]*"
         return re.compile(
-            rf"(?:bin/(?:{versioned}|python3?)(?:-config)?"
+            # `bin/python` and `bin/python3` may be another version's: `tree.own_entries` makes them.
+            rf"(?:bin/{versioned}(?:-config)?"
             rf"|lib(?:64)?{_MULTIARCH}/lib(?:{versioned}|python3)\.so[0-9.]*"
             rf"|lib(?:64)?{_MULTIARCH}/pkgconfig/python(?:3|-{re.escape(self.version)}[a-z]*)(?:-embed)?\.pc"
             rf"|include{_MULTIARCH}/{versioned}/.+"
@@ -141,7 +142,7 @@ def is_generated(path: str) -> bool:
     folder, _, name = path.rpartition("/")
     if name.startswith(("_sysconfigdata", "_sysconfig_vars")) or name == "build-details.json":
         return True
-    return folder in ("bin",) or folder.endswith("/pkgconfig") or "/config-" in folder
+    return folder == "bin" or folder.endswith("/pkgconfig") or "/config-" in folder
 
 
 def find_stdlib(paths: Iterator[str]) -> str:

@@ -86,7 +86,7 @@ def identify_interpreter(
     """
     if facts.implementation != "cpython":
         return CapturedInterpreter(reason=f"it is {facts.implementation}, not CPython")
-    standalone = _identify_standalone(facts)
+    standalone = identify_standalone(facts)
     if standalone is not None:
         return standalone
     package = _find_owner(facts, dpkg_root)
@@ -104,8 +104,10 @@ def identify_interpreter(
     )
 
 
-def _identify_standalone(facts: InterpreterFacts) -> StandaloneInterpreter | None:
-    """Look for the marks: uv sets a variable, and every build was configured with the prefix `/install`.
+def identify_standalone(facts: InterpreterFacts) -> StandaloneInterpreter | None:
+    """Look for the marks of python-build-standalone; return None if there are none.
+
+    uv sets a variable, and every build was configured with the prefix `/install`.
 
     Source: python-build-standalone, `cpython-unix/build-cpython.sh`; uv, `crates/uv-python/src/sysconfig/mod.rs`.
     """

@@ -12,7 +12,7 @@ harmless: CPython finds its prefix from the executable (`Modules/getpath.py`).
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from envcap.interpreter.layout import is_generated
 from envcap.interpreter.sysconfigdata import relocate_sysconfigdata
@@ -77,43 +77,57 @@ def relocate_text(data: bytes, relocation: Relocation) -> bytes:
 
 def relocate_binary(data: bytes, relocation: Relocation) -> bytes:
     """Rewrite the private paths of a binary in place: the length stays, and so does every byte behind a path."""
-    for old, new in _private(relocation):
-        pattern = _pattern(old)
-        if old.encode() in data:
-            data = pattern.sub(lambda match, old=old, new=new: _stretch(match, old, new), data)
+    for path in _private(relocation):
+        if path.old in data:
+            data = path.pattern.sub(partial(_stretch, path), data)
     return data
 
 
 def laptop_paths(data: bytes, relocation: Relocation) -> tuple[str, ...]:
     """Return the paths of the laptop that bytes still hold; none after `relocate` of a generated or binary file."""
-    return tuple(old for old, _ in _private(relocation) if old.encode() in data and _pattern(old).search(data))
+    return tuple(
+        path.old.decode(errors="replace")
+        for path in _private(relocation)
+        if path.old in data and path.pattern.search(data)
+    )
 
 
 def _relocate_private(data: bytes, relocation: Relocation, *, with_home: bool) -> bytes:
-    for old, new in _private(relocation):
-        if old.encode() in data and (with_home or not old.endswith("/")):
-            data = _pattern(old).sub(new.encode(), data)
+    for path in _private(relocation):
+        if path.old in data and (with_home or path.new != NOWHERE.encode()):
+            data = path.pattern.sub(path.new, data)
     return data
 
 
-def _private(relocation: Relocation) -> list[tuple[str, str]]:
-    """List old and new paths, longest first, so that no path is cut by a shorter one."""
-    pairs = {build: BUILD for build in relocation.builds if not _is_public(build)}
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A private path, what stands for it, and where it occurs."""
+
+    old: bytes
+    new: bytes
+    pattern: re.Pattern[bytes]
+
+
+@cache
+def _private(relocation: Relocation) -> tuple[_Path, ...]:
+    """List private paths, longest first, so that no path is cut by a shorter one."""
+    pairs = {relocation.home: NOWHERE} if relocation.home not in ("", *PUBLIC) else {}
+    pairs |= {build: BUILD for build in relocation.builds if not _is_public(build)}
     pairs |= {prefix: TARGET for prefix in relocation.prefixes if not _is_public(prefix)}
-    if relocation.home and relocation.home not in PUBLIC:
-        # With its slash: a bare `/root` is a word of many texts.
-        pairs.setdefault(relocation.home + "/", NOWHERE + "/")
-    return sorted(pairs.items(), key=lambda pair: (-len(pair[0]), pair[0]))
+    # The home only where something follows it: its bare name is a word of many texts.
+    return tuple(
+        _Path(old, new.encode(), re.compile(re.escape(old) + (rb"(?=/)" if new == NOWHERE else _END)))
+        for old, new in sorted(
+            # File names are bytes: Python shows those that are not UTF-8 as surrogates (PEP 383).
+            ((old.encode("utf-8", "surrogateescape"), new) for old, new in pairs.items()),
+            key=lambda pair: (-len(pair[0]), pair[0]),
+        )
+    )
 
 
 def _is_public(path: str) -> bool:
     # A folder right below the root is too short a word to be looked for everywhere, and names nobody.
     return path in PUBLIC or path.count("/") == 1
-
-
-@cache
-def _pattern(old: str) -> re.Pattern[bytes]:
-    return re.compile(re.escape(old.encode()) + (b"" if old.endswith("/") else _END))
 
 
 @cache
@@ -124,17 +138,17 @@ def _public_pattern(prefix: str, version: str) -> re.Pattern[bytes]:
         # `/usr/bin/install` and `/usr/include/openssl` stay: only Python's own folders, and the bare scheme folders.
         python = rb"python" + re.escape(version.encode())
         own = rb"/(?:lib(?:64)?|include)(?:/[\w-]+)?/" + python + rb"(?![\w.])"
-        bare = rb"(?:/(?:bin|lib|lib64|include|share|share/man))?(?=[\"'\n]|\Z)"
+        library = rb"(?:lib|lib64)(?:/[\w]+-linux-\w+)?(?:/pkgconfig)?"
+        bare = rb"(?:/(?:bin|include|share|share/man|" + library + rb"))?(?=[\"'\n]|\Z)"
         return re.compile(start + rb"(?=" + own + rb"|" + bare + rb")")
     return re.compile(start + _END)
 
 
-def _stretch(match: re.Match[bytes], old: str, new: str) -> bytes:
+def _stretch(path: _Path, match: re.Match[bytes]) -> bytes:
     """Write the new path at the old one's length."""
     whole = match.string[match.end() : match.end() + 1] in (b"\0", b"")
-    tail = old[old.rindex("/") :] if whole and not old.endswith("/") else ""
-    room = len(old.encode()) - len(tail.encode())
-    if len(new) <= room:
-        return (new.ljust(room, "/") + tail).encode()
-    end = "/" if old.endswith("/") else ""
-    return ("/" + "_" * (room - 1 - len(end)) + end + tail).encode()
+    tail = path.old[path.old.rindex(b"/") :] if whole else b""
+    room = len(path.old) - len(tail)
+    if len(path.new) <= room:
+        return path.new.ljust(room, b"/") + tail
+    return b"/" + b"_" * (room - 1) + tail

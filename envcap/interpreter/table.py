@@ -4,12 +4,18 @@ An archive is named by `TAG/FILE`, which holds below any mirror that keeps the l
 uv's `UV_PYTHON_INSTALL_MIRROR` expects. The address of the releases is taken from the table: it is not ours to know.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from envcap.errors import SourceError
 from envcap.interpreter.origin import StandaloneInterpreter
+
+if TYPE_CHECKING:
+    from pbs_installer._versions import PythonVersionIndex
 
 SOURCE = "python-build-standalone"
 """Name of the source in a lock."""
@@ -64,7 +70,9 @@ def locate_standalone(
     flavors = [origin.flavor] if origin.flavor else FLAVORS
     threading = "freethreaded-" if origin.freethreaded else ""
     names = [
-        f"{tag}/cpython-{origin.version}+{tag}-{triple}-{threading}{flavor}.tar.gz" for tag in tags for flavor in flavors
+        f"{tag}/cpython-{origin.version}+{tag}-{triple}-{threading}{flavor}.tar.gz"
+        for tag in tags
+        for flavor in flavors
     ]
     # What the table lists comes first: it certainly exists, and its hash is known.
     names.sort(key=lambda name: name not in listed)
@@ -81,10 +89,7 @@ def standalone_url(file: str, *, mirror: str = "") -> str:
 
 def _rows(origin: StandaloneInterpreter, architecture: str) -> Iterator[tuple[str, str]]:
     """Yield `TAG/FILE` and hash of the table's install_only archives of this version."""
-    # Imported late: the table is a megabyte of JSON.
-    from pbs_installer._versions import get_python_versions  # noqa: PLC0415  # imported late, as said
-
-    for python, files in get_python_versions(None).items():
+    for python, files in _table().items():
         number = f"{python.major}.{python.minor}.{python.micro}"
         if (python.implementation, number, python.freethreaded) != ("cpython", origin.version, origin.freethreaded):
             continue
@@ -95,7 +100,16 @@ def _rows(origin: StandaloneInterpreter, architecture: str) -> Iterator[tuple[st
 
 
 def _releases() -> str:
-    from pbs_installer._versions import get_python_versions  # noqa: PLC0415  # imported late, as above
-
-    urls = (url for files in get_python_versions(None).values() for url, _ in files.values() if SOURCE in url)
+    urls = (url for files in _table().values() for url, _ in files.values() if SOURCE in url)
     return next(urls).rsplit("/", 2)[0]
+
+
+@cache
+def _table() -> "PythonVersionIndex":
+    with warnings.catch_warnings():
+        # It reads its data with a function that CPython 3.11 and 3.12 call deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Imported late: the table is a megabyte of JSON.
+        from pbs_installer._versions import get_python_versions  # noqa: PLC0415
+
+        return get_python_versions(None)

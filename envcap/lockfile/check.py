@@ -6,25 +6,41 @@ unique, so that one environment has one lock. Source: DESIGN §3 and §8, `notes
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
-from envcap.lockfile.model import Artifact, CapturedFile, Expected, Lockfile, Package, SystemPackage
+from envcap.lockfile.codec import to_table
+from envcap.lockfile.model import (
+    Artifact,
+    CapturedFile,
+    Expected,
+    Interpreter,
+    Lockfile,
+    Package,
+    Source,
+    SystemPackage,
+)
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
+_PROJECT = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:-[a-z0-9]+)*\Z")
+_DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{1,127}\Z")  # Debian policy 5.6.1: it may end in `+`, as `g++` does
+_PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?(?:(?:a|b|rc)[0-9]{1,3})?\+?\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!~:_-]{0,199}\Z")
 _PLATFORM = re.compile(r"linux/(amd64|arm64)\Z")
-_FILE = re.compile(r"[^\x00-\x1f\x7f\\]{1,1024}\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FILE = re.compile(r"[^\\]{1,1024}\Z")
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MAX_PATH = 4096
 _MAX_SIZE = 1 << 40
 _MAX_EPOCH = 0o77777777777  # POSIX ustar: the time of a header is 11 octal digits
 ORIGINS = frozenset({"index", "url", "vcs", "editable", "local"})
 PROOFS = frozenset({"record", "url", "cache", "tags", "captured"})
+KINDS = frozenset({"venv", "system", "conda"})
+SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local"})
 INTERPRETERS = frozenset({"debian", "standalone", "captured"})
 CHANGES = frozenset({"edited", "added", "deleted"})
 
@@ -35,11 +51,14 @@ def check_lockfile(lockfile: Lockfile) -> None:
     Raises:
         LockfileError: Says which field of which row, what was expected and what was found.
     """
+    _texts(to_table(lockfile), "")
     _matches(_NAME, lockfile.name, "name", "letters, digits, `.`, `_` and `-`")
-    _one_of(INTERPRETERS, lockfile.interpreter.origin, "interpreter.origin")
-    _relative_path(lockfile.interpreter.home, "interpreter.home")
-    for artifact in lockfile.interpreter.artifacts:
-        _artifact(artifact, "interpreter.artifacts")
+    if lockfile.recipe < 1:
+        raise LockfileError(f"Unexpected recipe {lockfile.recipe} (expected 1 or more)")
+    _one_of(KINDS, lockfile.environment.kind, "environment.kind")
+    _interpreter(lockfile.interpreter)
+    for index, source in enumerate(lockfile.sources):
+        _source(source, f"sources[{index}]")
     for index, package in enumerate(lockfile.packages):
         _package(package, f"packages[{index}]")
     for index, deb in enumerate(lockfile.system):
@@ -56,12 +75,29 @@ def check_lockfile(lockfile: Lockfile) -> None:
     _image(lockfile)
 
 
+def _interpreter(interpreter: Interpreter) -> None:
+    _matches(_PROJECT, interpreter.implementation, "interpreter.implementation", "a name such as `cpython`")
+    _matches(_PYTHON, interpreter.version, "interpreter.version", "a version such as `3.11.7`")
+    _one_of(INTERPRETERS, interpreter.origin, "interpreter.origin")
+    _relative_path(interpreter.home, "interpreter.home")
+    for artifact in interpreter.artifacts:
+        # Standalone builds are named by release and file.
+        _artifact(artifact, "interpreter.artifacts", folders=1)
+    _sorted_unique(interpreter.artifacts, lambda row: row.platform, "interpreter.artifacts")
+
+
+def _source(source: Source, where: str) -> None:
+    _matches(_NAME, source.name, f"{where}.name", "letters, digits, `.`, `_` and `-`")
+    _one_of(SOURCES, source.kind, f"{where}.kind")
+    if not 0 <= source.release <= _MAX_EPOCH:
+        raise LockfileError(f"Unexpected release {source.release} in {where!r} (expected 0 to {_MAX_EPOCH})")
+
+
 def _package(package: Package, where: str) -> None:
-    _matches(_NAME, package.name, f"{where}.name", "a normalised project name (PEP 503)")
+    _matches(_PROJECT, package.name, f"{where}.name", "a normalised project name (PEP 503)")
     _matches(_VERSION, package.version, f"{where}.version", "a version without spaces")
     _one_of(ORIGINS, package.origin, f"{where}.origin")
     _one_of(PROOFS, package.proof, f"{where}.proof")
-    _one_line(package.url, f"{where}.url")
     if not package.artifacts:
         raise LockfileError(f"Missing artifact in {where!r}: {package.name} {package.version} pins nothing")
     for artifact in package.artifacts:
@@ -72,22 +108,21 @@ def _package(package: Package, where: str) -> None:
         _relative_path(patch.path, f"{where}.patches")
         kept = patch.change != "deleted" and not patch.target
         _content(patch.sha256 if kept else "", patch.size, f"{where}.patches", needed=kept)
-        _one_line(patch.target, f"{where}.patches")
     _sorted_unique(package.patches, lambda row: row.path, f"{where}.patches")
 
 
-def _artifact(artifact: Artifact, where: str) -> None:
+def _artifact(artifact: Artifact, where: str, *, folders: int = 0) -> None:
     _matches(_PLATFORM, artifact.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
     _matches(_NAME, artifact.source, f"{where}.source", "the name of a source")
     _matches(_FILE, artifact.file, f"{where}.file", "a file name")
-    if "/" in artifact.file or artifact.file in {".", ".."}:
+    _relative_path(artifact.file, f"{where}.file")
+    if artifact.file.count("/") > folders:
         raise LockfileError(f"Unexpected file {artifact.file!r} in {where!r} (expected a name without folders)")
-    _one_line(artifact.url, f"{where}.url")
     _content(artifact.sha256, artifact.size, where, needed=True)
 
 
 def _system_package(deb: SystemPackage, where: str) -> None:
-    _matches(_NAME, deb.name.replace("+", "-"), f"{where}.name", "a Debian package name")
+    _matches(_DEBIAN_NAME, deb.name, f"{where}.name", "a Debian package name")
     _matches(_VERSION, deb.version, f"{where}.version", "a Debian version")
     _matches(_PLATFORM, deb.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
     _relative_path(deb.file, f"{where}.file")
@@ -97,7 +132,6 @@ def _system_package(deb: SystemPackage, where: str) -> None:
 def _captured(file: CapturedFile, where: str) -> None:
     _relative_path(file.path, f"{where}.path")
     _content(file.sha256, file.size, where, needed=not file.target)
-    _one_line(file.target, f"{where}.target")
 
 
 def _expected(expected: Expected, where: str) -> None:
@@ -114,11 +148,8 @@ def _image(lockfile: Lockfile) -> None:
     image = lockfile.image
     if not 0 <= image.epoch <= _MAX_EPOCH:
         raise LockfileError(f"Unexpected epoch {image.epoch} in 'image' (expected 0 to {_MAX_EPOCH})")
-    texts: Iterable[str] = [image.user, image.workdir, *image.entrypoint, *image.cmd]
-    for text in [*texts, *image.env, *image.env.values(), *image.labels, *image.labels.values()]:
-        _one_line(text, "image")
     for name in image.env:
-        _matches(re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z"), name, "image.env", "a variable's name")
+        _matches(_VARIABLE, name, "image.env", "a variable's name")
 
 
 def _content(sha256: str, size: int, where: str, *, needed: bool) -> None:
@@ -133,13 +164,7 @@ def _content(sha256: str, size: int, where: str, *, needed: bool) -> None:
 
 def _relative_path(path: str, where: str) -> None:
     parts = path.split("/")
-    if (
-        not path
-        or len(path) > _MAX_PATH
-        or _CONTROL.search(path)
-        or "\\" in path
-        or not {"", ".", ".."}.isdisjoint(parts)
-    ):
+    if not path or len(path) > _MAX_PATH or "\\" in path or not {"", ".", ".."}.isdisjoint(parts):
         raise LockfileError(
             f"Unexpected path {path[:200]!r} in {where!r} (expected a relative path without `.` or `..`)"
         )
@@ -147,8 +172,21 @@ def _relative_path(path: str, where: str) -> None:
         raise LockfileError(f"Unexpected path {path[:200]!r} in {where!r} (OCI layers read `.wh.` as a deletion)")
 
 
+def _texts(value: object, where: str) -> None:
+    """Refuse strings, anywhere, that are no single line of Unicode: they end up in messages, paths and headers."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _one_line(key, where)
+            _texts(item, f"{where}.{key}" if where else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _texts(item, f"{where}[{index}]")
+    elif isinstance(value, str):
+        _one_line(value, where)
+
+
 def _one_line(text: str, where: str) -> None:
-    if len(text) > _MAX_PATH or _CONTROL.search(text):
+    if len(text) > _MAX_PATH or _NOT_TEXT.search(text):
         raise LockfileError(
             f"Unexpected text {text[:80]!r} in {where!r} (expected one line without control characters)"
         )

@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 Table = dict[str, object]
 
+MAX_INTEGER = 2**53 - 1
+"""Largest integer that RFC 8785 can hash."""
+
 
 def to_table(value: object) -> Table:
     """Write a dataclass as a plain table, keys in field order, defaults left out."""
@@ -45,7 +48,7 @@ def from_table(kind: type[T], table: object, *, where: str) -> T:
     for key in table:
         if key not in fields:
             raise LockfileError(
-                f"Unknown key {key!r} in {where or 'the lockfile'} (expected one of: {', '.join(fields)})",
+                f"Unknown key {key[:100]!r} in {where or 'the lockfile'} (expected one of: {', '.join(fields)})",
                 hint="the lock may come from a newer envcap: upgrade, or ask for the lock to be made again",
             )
     values: dict[str, object] = {}
@@ -100,12 +103,15 @@ def _from_plain(hint: object, item: object, where: str) -> object:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(item, dict):
             raise _unexpected(item, "a table", where)
-        return {key: _from_plain(arguments[1], member, f"{where}.{key}") for key, member in item.items()}
+        return {key: _from_plain(arguments[1], member, f"{where}.{key[:100]}") for key, member in item.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_table(hint, item, where=where)
     # bool is an int in Python, and a TOML boolean must never pass for a size.
     if type(item) is not hint:
         raise _unexpected(item, _NAMES.get(hint, str(hint)), where)
+    # Beyond it JSON has no exact integers (RFC 8785 refuses them), and Python may refuse to print them.
+    if isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
+        raise LockfileError(f"Unexpected integer in {where!r} (expected at most {MAX_INTEGER})")
     return item
 
 

@@ -3,6 +3,7 @@
 `read_lockfile(write_lockfile(lock)) == lock` for every lock that passes `check_lockfile`.
 """
 
+import re
 import tomllib
 
 from envcap.canonical import canonical_json
@@ -14,7 +15,18 @@ from envcap.lockfile.model import LOCK_VERSION, Expected, Lockfile
 from envcap.lockfile.toml import dump_toml
 
 MAX_TEXT = 64 << 20
-"""Longest lockfile read, bytes: a lock of 2,000 packages has under 2 MB."""
+"""Longest lockfile read, characters: a lock of 2,000 packages has under 2 MB."""
+
+MAX_DOTS = 8
+"""Most dots outside strings and comments in one line; the writer writes one at most, in `[expected."…"]`."""
+
+_OPAQUE = re.compile(
+    r"""
+    "[^"\\]*+(?:\\.[^"\\]*+)*+"  # basic string
+    | \#.*  # comment
+    """,
+    re.VERBOSE,
+)
 
 
 def environment_digest(lockfile: Lockfile) -> Digest:
@@ -58,20 +70,20 @@ def read_lockfile(text: str) -> Lockfile:
             match the content.
     """
     table = _parse(text)
-    version = table.pop("lock-version", None)
+    version = _pop_text(table, "lock-version")
     if version != LOCK_VERSION:
         raise LockfileError(
-            f"Unexpected lock-version {version!r} (expected {LOCK_VERSION!r})",
+            f"Unexpected lock-version {version[:100]!r} (expected {LOCK_VERSION!r})",
             hint="read it with the version of envcap that wrote it",
         )
-    digest = table.pop("digest", None)
+    digest = _pop_text(table, "digest")
     table["expected"] = _expected_rows(table.get("expected", {}))
     lockfile = from_table(Lockfile, table, where="")
     check_lockfile(lockfile)
     found = str(environment_digest(lockfile))
     if digest != found:
         raise LockfileError(
-            f"The lock's content does not match its digest (expected {digest!r}, found {found!r})",
+            f"The lock's content does not match its digest (expected {digest[:100]!r}, found {found!r})",
             hint="a lock is not edited by hand: make it again with `envcap snapshot`, or restore it from git",
         )
     return lockfile
@@ -80,11 +92,41 @@ def read_lockfile(text: str) -> Lockfile:
 def _parse(text: str) -> Table:
     if len(text) > MAX_TEXT:
         raise LockfileError(f"The lockfile is too long ({len(text)} characters, at most {MAX_TEXT})")
+    _refuse_explosions(text)
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    # Beside its own error, tomllib lets through the ValueError of an integer with too many digits.
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
         raise LockfileError(f"The lockfile is not valid TOML: {reason}") from None
+
+
+def _refuse_explosions(text: str) -> None:
+    """Refuse dotted keys of many parts: tomllib needs memory and time in the square of their number.
+
+    Strings and comments may hold any number of dots, so they are skipped, as a TOML parser would. The other kinds of
+    string would make that hard, and the writer doesn't write them.
+    """
+    expected = "expected strings in double quotes on one line"
+    if '"""' in text:
+        raise LockfileError(f"Unexpected string of many lines in the lockfile ({expected})")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if "'" not in line and line.count(".") <= MAX_DOTS:
+            continue
+        rest = _OPAQUE.sub("", line)
+        if "'" in rest:
+            raise LockfileError(f"Unexpected single quote in line {number} of the lockfile ({expected})")
+        if rest.count(".") > MAX_DOTS:
+            raise LockfileError(f"Unexpected dotted key in line {number} of the lockfile (at most {MAX_DOTS} dots)")
+
+
+def _pop_text(table: Table, key: str) -> str:
+    if key not in table:
+        raise LockfileError(f"Missing key {key!r} in the lockfile")
+    value = table.pop(key)
+    if not isinstance(value, str):
+        raise LockfileError(f"Unexpected {type(value).__name__} in {key!r} (expected a string)")
+    return value
 
 
 def _without_platform(row: Expected) -> Table:
@@ -98,7 +140,11 @@ def _expected_rows(tables: object) -> list[object]:
         raise LockfileError(f"Unexpected {type(tables).__name__} in 'expected' (expected a table per platform)")
     rows: list[object] = []
     for platform in sorted(tables):
-        if not isinstance(tables[platform], dict):
-            raise LockfileError(f"Unexpected {type(tables[platform]).__name__} in 'expected.{platform}'")
-        rows.append({"platform": platform, **tables[platform]})
+        row = tables[platform]
+        where = f"expected.{platform[:100]}"
+        if not isinstance(row, dict):
+            raise LockfileError(f"Unexpected {type(row).__name__} in {where!r} (expected a table)")
+        if "platform" in row:
+            raise LockfileError(f"Unknown key 'platform' in {where!r} (expected it as the name of the table only)")
+        rows.append({"platform": platform, **row})
     return rows

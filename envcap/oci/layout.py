@@ -17,7 +17,7 @@ from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import SinkError
 from envcap.oci.image import MEDIA_TYPE_INDEX, Image
-from envcap.oci.ustar import tar_file_header, tar_padding, tar_trailer
+from envcap.ustar import MAX_OCTAL_SIZE, extended_header, header_block, padding, trailer
 
 LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
 _FOLDER_MODE = 0o755
@@ -119,18 +119,24 @@ def stream_tar(image: Image, file: BinaryIO, *, tag: str, progress: Progress) ->
     }
     written = 0
     for name, data in small.items():
-        block = tar_file_header(name, len(data)) + data + tar_padding(len(data))
+        block = _file_header(name, len(data)) + data + padding(len(data))
         file.write(block)
         written += len(block)
     layers = list({layer.digest: layer for layer in image.layers}.values())
     for number, layer in enumerate(layers):
-        header = tar_file_header(blob_path(layer.digest), layer.size)
+        header = _file_header(blob_path(layer.digest), layer.size)
         file.write(header)
         image.blobs.copy_to(layer.digest, file)
-        file.write(tar_padding(layer.size))
-        written += len(header) + layer.size + len(tar_padding(layer.size))
+        file.write(padding(layer.size))
+        written += len(header) + layer.size + len(padding(layer.size))
         progress(layer.what, number + 1, len(layers))
-    file.write(tar_trailer(written))
+    file.write(trailer(written))
+
+
+def _file_header(name: str, size: int) -> bytes:
+    if size <= MAX_OCTAL_SIZE:
+        return header_block(name.encode(), size=size)
+    return extended_header([(b"size", b"%d" % size)]) + header_block(name.encode())
 
 
 def _fill(image: Image, folder: Path, tag: str, progress: Progress) -> None:

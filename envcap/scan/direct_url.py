@@ -24,7 +24,11 @@ def parse_direct_url(text: str) -> DirectUrl | None:
     url, subdirectory = scrub_url(data["url"]), _subdirectory(data.get("subdirectory"))
     if vcs is not None:
         return DirectUrl(
-            url=url, kind="vcs", vcs=_word(vcs.get("vcs")), commit=_word(vcs.get("commit_id")), subdirectory=subdirectory
+            url=url,
+            kind="vcs",
+            vcs=_word(vcs.get("vcs")),
+            commit=_word(vcs.get("commit_id")),
+            subdirectory=subdirectory,
         )
     if folder is not None:
         kind = "editable" if folder.get("editable") is True else "directory"

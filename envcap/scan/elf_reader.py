@@ -22,6 +22,7 @@ _MAX_DYNAMIC_SIZE = 64 * 1024
 _MAX_NEEDED = 1024
 _MAX_VERSIONS = 4096
 _MAX_NAME = 1024
+_CLASS_64 = 2
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 0, 1, 5, 14
 _DT_VERNEED, _DT_VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
@@ -85,14 +86,14 @@ def read_elf(read_at: ReadAt) -> ElfFile:
 def _read(header: bytes, read_at: ReadAt) -> ElfFile:
     if header[:4] != MAGIC or header[4] not in (1, 2) or header[5] not in (1, 2):
         raise ValueError("no ELF header")
-    layout = _Layout("<" if header[5] == 1 else ">", header[4] == 2)
+    layout = _Layout("<" if header[5] == 1 else ">", header[4] == _CLASS_64)
     machine = struct.unpack_from(layout.order + "H", header, 18)[0]
     name = f"{machine}-{64 if layout.wide else 32}-{'little' if layout.order == '<' else 'big'}"
     loads, dynamic = _read_program_headers(layout, header, read_at)
     if dynamic is None:  # statically linked, or an object file
         return ElfFile(machine=name)
     tags = _read_dynamic(layout, *dynamic, read_at)
-    first = {tag: value for tag, value in reversed(tags)}
+    first = dict(reversed(tags))  # of a tag that comes twice the first counts
     if _DT_STRTAB not in first:
         return ElfFile(machine=name)
     strings = _Strings(read_at, _file_offset(loads, first[_DT_STRTAB]))
@@ -115,7 +116,7 @@ def _read_program_headers(
     entry_size, count = struct.unpack_from(layout.order + "HH", header, 54 if layout.wide else 42)
     # One type at the front, then (wide) flags, offset, address … or (narrow) offset, address …
     fields = struct.Struct(layout.order + ("IIQQQQ" if layout.wide else "IIIII"))
-    if count and (count > _MAX_PROGRAM_HEADERS or entry_size < fields.size):
+    if count and (count > _MAX_PROGRAM_HEADERS or entry_size != (56 if layout.wide else 32)):
         raise ValueError(f"{count} program headers of {entry_size} bytes")
     size = count * entry_size
     table = header[offset : offset + size] if offset + size <= len(header) else _read_exactly(read_at, offset, size)
@@ -123,7 +124,9 @@ def _read_program_headers(
     dynamic = None
     for index in range(count):
         values = fields.unpack_from(table, index * entry_size)
-        where, address, file_size = (values[2], values[3], values[5]) if layout.wide else (values[1], values[2], values[4])
+        where, address, file_size = (
+            (values[2], values[3], values[5]) if layout.wide else (values[1], values[2], values[4])
+        )
         if values[0] == _PT_LOAD:
             loads.append((address, where, file_size))
         elif values[0] == _PT_DYNAMIC:
@@ -145,7 +148,9 @@ def _read_dynamic(layout: _Layout, offset: int, size: int, read_at: ReadAt) -> l
     return tags
 
 
-def _read_versions(layout: _Layout, offset: int, count: int, strings: "_Strings", read_at: ReadAt) -> Iterator[tuple[str, str]]:
+def _read_versions(
+    layout: _Layout, offset: int, count: int, strings: "_Strings", read_at: ReadAt
+) -> Iterator[tuple[str, str]]:
     """Walk the version needs: a chain of libraries, each with a chain of versions (LSB Core 10.7.4)."""
     if count > _MAX_NEEDED:
         raise ValueError(f"version needs of {count} libraries")

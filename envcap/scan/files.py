@@ -1,14 +1,17 @@
 """Walks an environment's prefix once: every file, symlink and folder under it, without following any symlink."""
 
 import os
+import posixpath
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from envcap.environment import Finding
 
 _MAX_LINK_STEPS = 8
+# C0 and C1 controls, DEL, and the surrogates that stand for bytes that are not UTF-8 (PEP 383).
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,14 @@ class Tree:
                 return path
         return path
 
+    def leaves_prefix(self, link: str) -> bool:
+        """Tell whether a symlink's target, as written, lies outside the prefix."""
+        target = self.files[link].target
+        if target.startswith("/"):
+            return not f"{posixpath.normpath(target)}/".startswith(f"{self.prefix}/")
+        joined = posixpath.normpath(posixpath.join(posixpath.dirname(link), target))
+        return joined == ".." or joined.startswith("../")
+
 
 @dataclass(slots=True)
 class _Walk:
@@ -112,16 +123,20 @@ def walk_tree(prefix: str) -> Tree:
 
 def is_plain(name: str) -> bool:
     """Tell whether a name is UTF-8 and free of control characters: only such names can go into an image."""
-    # Surrogates stand for bytes that are not UTF-8 (PEP 383); isprintable() is False for them and for controls,
-    # but also for harmless spaces and for code points younger than this Python's Unicode tables.
-    return name.isprintable() or not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in name)
+    # isprintable() answers for nearly all names, but is False for harmless spaces and unassigned code points too.
+    return name.isprintable() or not _UNWRITABLE.search(name)
 
 
 def shown(path: str) -> str:
     """Return the path as it may be shown: odd bytes and control characters escaped."""
-    return path if is_plain(path) else path.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace").encode(
-        "unicode_escape"
-    ).decode("ascii")
+    return (
+        path
+        if is_plain(path)
+        else path.encode("utf-8", "surrogateescape")
+        .decode("ascii", "backslashreplace")
+        .encode("unicode_escape")
+        .decode("ascii")
+    )
 
 
 def _add_entry(walk: _Walk, entry: os.DirEntry[str], path: str, pending: list[str]) -> None:
@@ -136,11 +151,13 @@ def _add_entry(walk: _Walk, entry: os.DirEntry[str], path: str, pending: list[st
     elif kind == stat.S_IFREG:
         walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), status.st_size, status.st_nlink)
     elif kind == stat.S_IFLNK:
-        target = os.readlink(entry.path)
+        target = os.readlink(entry.path)  # noqa: PTH115 - a Path for every link would be built for nothing
         if is_plain(target):
             walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), 0, status.st_nlink, target, is_link=True)
         else:
-            walk.skip("name", "file-name", "The symlink's target is not UTF-8 or holds control characters: left out", path)
+            walk.skip(
+                "name", "file-name", "The symlink's target is not UTF-8 or holds control characters: left out", path
+            )
     else:
         walk.skip("special", "file-special", "It is a FIFO, socket or device: left out", path)
 
@@ -149,8 +166,9 @@ def _folder_links(prefix: str, files: Mapping[str, TreeFile], folders: frozenset
     links: dict[str, str] = {}
     for path, file in files.items():
         if file.is_link:
-            target = file.target.removeprefix(prefix + "/")
-            joined = os.path.normpath(str(PurePosixPath(path).parent / target)) if target == file.target else os.path.normpath(target)
-            if joined in folders and not f"{path}/".startswith(f"{joined}/"):
-                links[path] = joined
+            absolute = posixpath.normpath(posixpath.join(prefix, posixpath.dirname(path), file.target))
+            folder = absolute.removeprefix(prefix + "/")
+            # A link to one of its own parents would never resolve.
+            if folder in folders and not path.startswith(f"{folder}/"):
+                links[path] = folder
     return links

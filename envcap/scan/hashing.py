@@ -70,7 +70,9 @@ def hash_files(
 _Batch = Sequence[tuple[str, int]]
 
 
-def _map_batches(pool: ThreadPoolExecutor, prefix: str, files: _Batch) -> Iterator[tuple[_Batch, list[HashedFile | OSError]]]:
+def _map_batches(
+    pool: ThreadPoolExecutor, prefix: str, files: _Batch
+) -> Iterator[tuple[_Batch, list[HashedFile | OSError]]]:
     batches = list(_batches(files))
     return zip(batches, pool.map(lambda batch: _hash_batch(prefix, batch), batches), strict=True)
 

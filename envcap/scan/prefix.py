@@ -49,12 +49,15 @@ def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnviron
             raise ScanError("No environment is named and none is active", hint=_MAKE_ONE)
         path = Path(named)
     path = path.absolute()
-    if not os.path.lexists(path):
-        raise ScanError(f"{path} does not exist", hint=_MAKE_ONE)
-    if not path.is_dir():
-        # PREFIX/bin/python is a symlink as a rule: go up by name, never by resolving it.
-        _refuse_foreign_file(path)
-        path = path.parent.parent
+    try:
+        if not path.exists() and not path.is_symlink():
+            raise ScanError(f"{path} does not exist", hint=_MAKE_ONE)
+        if not path.is_dir():
+            # PREFIX/bin/python is a symlink as a rule: go up by name, never by resolving it.
+            _refuse_foreign_file(path)
+            path = path.parent.parent
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return open_prefix(path)
 
 
@@ -64,28 +67,32 @@ def open_prefix(prefix: Path) -> VirtualEnvironment:
     Raises:
         ScanError: As `find_prefix`.
     """
-    config = prefix / "pyvenv.cfg"
-    # conda first: a conda prefix may hold a pyvenv.cfg that somebody left behind.
-    if (prefix / "conda-meta").is_dir():
-        raise ScanError(
-            f"{prefix} is a conda environment, which this release does not support yet",
-            hint="make a virtual environment with `python -m venv`, or wait for the next release",
-        )
-    if not config.is_file():
-        raise _not_an_environment(prefix)
     try:
-        real = prefix.resolve(strict=True)
-        with config.open("rb") as file:
-            text = file.read(_CONFIG_LIMIT).decode("utf-8", "replace")
-    except (OSError, RuntimeError) as error:
-        raise ScanError(f"Unable to read {config}: {error}", hint="check its permissions") from error
-    return VirtualEnvironment(prefix=real, executable=_find_executable(real), config=parse_config(text))
+        return _open_prefix(prefix)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symlinks
+        raise _unreadable(prefix, error) from error
 
 
 def parse_config(text: str) -> dict[str, str]:
     """Read `pyvenv.cfg`: lines of `key = value`, keys case-insensitive, the rest ignored (site.py, PEP 405)."""
     pairs = (line.partition("=") for line in text.splitlines())
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _open_prefix(prefix: Path) -> VirtualEnvironment:
+    # conda first: a conda prefix may hold a pyvenv.cfg that somebody left behind.
+    if (prefix / "conda-meta").is_dir():
+        raise ScanError(
+            f"{prefix} is a conda environment, which this release does not support yet",
+            hint="make a virtual environment with `python -m venv`, or wait for the next release",
+        )
+    config = prefix / "pyvenv.cfg"
+    if not config.is_file():
+        raise _not_an_environment(prefix)
+    real = prefix.resolve(strict=True)
+    with config.open("rb") as file:
+        text = file.read(_CONFIG_LIMIT).decode("utf-8", "replace")
+    return VirtualEnvironment(prefix=real, executable=_find_executable(real), config=parse_config(text))
 
 
 def _find_executable(prefix: Path) -> Path:
@@ -96,11 +103,15 @@ def _find_executable(prefix: Path) -> Path:
                 return executable
             raise ScanError(f"The interpreter {executable} is not executable", hint="check its permissions")
         if executable.is_symlink():
-            raise ScanError(
-                f"The interpreter of {prefix} is gone: bin/{name} points to {_chain_end(executable)}, which does not exist",
-                hint="install that interpreter again, or make the environment anew",
-            )
+            raise _dangling(executable)
     raise ScanError(f"{prefix} has no interpreter (expected bin/python)", hint="make the environment anew")
+
+
+def _dangling(link: Path) -> ScanError:
+    return ScanError(
+        f"The interpreter {link} is gone: it points to {_chain_end(link)}, which does not exist",
+        hint="install that interpreter again, or make the environment anew",
+    )
 
 
 def _chain_end(link: Path) -> Path:
@@ -117,10 +128,7 @@ def _refuse_foreign_file(path: Path) -> None:
     if not _PYTHON.match(path.name):
         raise ScanError(f"{path} is a file (expected an environment's folder or its bin/python)", hint=_MAKE_ONE)
     if not path.exists():
-        raise ScanError(
-            f"The interpreter {path} is gone: it points to {_chain_end(path)}, which does not exist",
-            hint="install that interpreter again, or make the environment anew",
-        )
+        raise _dangling(path)
 
 
 def _not_an_environment(prefix: Path) -> ScanError:
@@ -129,4 +137,11 @@ def _not_an_environment(prefix: Path) -> ScanError:
             f"{prefix} is a whole Python installation, not a virtual environment: this release does not support it yet",
             hint="make a virtual environment with `python -m venv`, or wait for the next release",
         )
-    return ScanError(f"{prefix} is not an environment (expected pyvenv.cfg in it)", hint=_MAKE_ONE)
+    nested = next((name for name in (".venv", "venv") if (prefix / name / "pyvenv.cfg").is_file()), None)
+    hint = f"name {prefix / nested}, which is one" if nested else _MAKE_ONE
+    return ScanError(f"{prefix} is not an environment (expected pyvenv.cfg in it)", hint=hint)
+
+
+def _unreadable(path: Path, error: Exception) -> ScanError:
+    reason = getattr(error, "strerror", None) or error
+    return ScanError(f"Unable to read the environment {path}: {reason}", hint="check its permissions")

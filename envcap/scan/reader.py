@@ -28,7 +28,7 @@ class TreeReader:
             return None
         try:
             descriptor = os.open(f"{self.tree.prefix}/{path}", _FLAGS)
-            with open(descriptor, "rb") as opened:
+            with os.fdopen(descriptor, "rb") as opened:
                 data = opened.read(limit + 1)
         except OSError as error:
             self.note("file-unreadable", f"The file can't be read: {error.strerror}", path)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from envcap.environment import RecordRow
 from envcap.scan.files import Tree, is_plain
 
-LIMIT = 64 << 20
+LIMIT = 32 << 20
 """Bytes of a RECORD that are read: the largest known ones (a few 10,000 rows) have some MB."""
 
+_MAX_ROWS = 250_000
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
-_URLSAFE = str.maketrans("-_", "+/")
 _SIZE = re.compile(r"\d{1,18}\Z", re.ASCII)
 _SHA256_BYTES = 32
 
@@ -41,6 +41,10 @@ class Record:
     odd: int = 0
     conflicts: int = 0
     broken: str = ""
+
+    def sorted_rows(self) -> tuple[RecordRow, ...]:
+        """Return the rows by path."""
+        return tuple(self.rows[path] for path in sorted(self.rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,12 @@ def read_record(data: bytes, base: Base) -> Record:
     text = data.decode("utf-8", "surrogateescape")
     try:
         for row in csv.reader(io.StringIO(text, newline="")):
+            if len(record.rows) >= _MAX_ROWS:
+                record.broken = f"more than {_MAX_ROWS} rows"
+                break
             if row:
-                _add(record, base, row[0], row[1] if len(row) > 1 else "", row[2] if len(row) > 2 else "")  # noqa: PLR2004 - the three columns
+                path, digest, size = (*row, "", "")[:3]
+                _add(record, base, path, digest, size)
     except csv.Error as error:
         record.broken = str(error)
     return record
@@ -75,7 +83,7 @@ def read_installed_files(data: bytes, base: Base) -> Record:
     """Read installed-files.txt (setuptools): one path a line, relative to the egg-info folder."""
     record = Record()
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
-        if path := line.strip("\r"):
+        if (path := line.strip("\r")) and len(record.rows) < _MAX_ROWS:
             _add(record, base, path, "", "")
     return record
 
@@ -88,7 +96,7 @@ def parse_hash(text: str) -> str:
     if _HEX.match(value):
         return value.lower()
     try:
-        raw = a2b_base64(value.rstrip("=").translate(_URLSAFE) + "=", strict_mode=True)
+        raw = a2b_base64(value.rstrip("=").replace("-", "+").replace("_", "/") + "=", strict_mode=True)
     except (Base64Error, ValueError):
         return ""
     return raw.hex() if len(raw) == _SHA256_BYTES else ""

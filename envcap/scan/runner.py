@@ -51,10 +51,18 @@ class SubprocessRunner:
         environ = {key: value for key, value in self.environ.items() if not key.startswith(("PYTHON", "__PYVENV"))}
         try:
             result = subprocess.run(
-                list(argv), env=environ, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+                list(argv),
+                env=environ,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ScanError(f"{argv[0]} did not answer within {timeout:g} s", hint="run it by hand to see why") from None
+            raise ScanError(
+                f"{argv[0]} did not answer within {timeout:g} s", hint="run it by hand to see why"
+            ) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ScanError(f"Unable to run {argv[0]}: {reason}", hint="check that the interpreter works") from error

@@ -10,14 +10,17 @@ REDACTED = "REDACTED"
 """Stands where a secret was."""
 
 _SECRET_KEY = re.compile(
-    r"token|secret|sig\b|sign|auth|pass|pwd|cred|key|session|jwt|bearer|access|code|sas\b|x-amz|x-goog|\bs[epvrt]\b", re.IGNORECASE
+    r"token|secret|sig\b|sign|auth|pass|pwd|cred|key|session|jwt|bearer|access|code|sas\b|x-amz|x-goog|\bs[epvrt]\b",
+    re.IGNORECASE,
 )
 _RANDOM = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}\Z")
 _TOKEN = re.compile(
     r"(?:gh[pousr]_|github_pat_|glpat-|glptt-|pypi-|hf_|xox[abprs]-|sk-|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{12,}|\$\{[^}]*\}"
 )
 _TOKEN_PATH = re.compile(r"/t/[^/]+(?=/|\Z)")
-_FRAGMENT = re.compile(r"(?:(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)(?:&(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)*\Z")
+_FRAGMENT = re.compile(
+    r"(?:(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)(?:&(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)*\Z"
+)
 
 
 def scrub_url(url: str) -> str:
@@ -33,6 +36,8 @@ def scrub_url(url: str) -> str:
         query = _scrub_query(parts.query)
     except ValueError:
         return REDACTED
+    if parts.scheme == "file":  # a place on this machine, not a request: its path must stay usable
+        return urlunsplit(("file", "", parts.path, "", ""))
     # `https:user:secret@host/x`, without slashes, has no netloc: nothing in front of an @ is trusted.
     path = parts.path if parts.netloc or "@" not in parts.path else parts.path.rpartition("@")[2]
     path = _TOKEN_PATH.sub(f"/t/{REDACTED}", path)

@@ -15,7 +15,7 @@ from typing import Final
 
 from envcap.environment import Finding, FindingLevel
 from envcap.errors import SystemPackageError
-from envcap.sources.debian_url import show_url
+from envcap.sources.scrub import scrub_url
 
 MIRROR_VARIABLE: Final = "ENVCAP_DEBIAN_MIRROR"
 SNAPSHOT_VARIABLE: Final = "ENVCAP_DEBIAN_SNAPSHOT"
@@ -32,7 +32,7 @@ class DebianMirror:
     """One place that carries a Debian archive.
 
     Attributes:
-        uri: Base address without a trailing slash; may hold credentials, so it is shown through `show_url` only.
+        uri: Base address without a trailing slash; may hold credentials, so it is shown through `scrub_url` only.
         keyrings: Files with the keys that its Release files may be signed with.
         key: An armoured key written into the settings themselves (`Signed-By` of deb822), or empty.
     """
@@ -94,7 +94,7 @@ def find_debian_mirrors(
         if unusable:
             raise SystemPackageError(
                 f"Unexpected address in {MIRROR_VARIABLE} (expected http://, https:// or file:/): "
-                f"{show_url(unusable[0])}",
+                f"{scrub_url(unusable[0])}",
                 hint=f"set {MIRROR_VARIABLE} to the address of a folder that holds `dists` and `pool`",
             )
         mirrors = tuple(DebianMirror(uri=uri.rstrip("/"), keyrings=keyrings) for uri in dict.fromkeys(chosen))

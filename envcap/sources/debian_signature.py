@@ -21,11 +21,11 @@ Runner = Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]
 """Runs a command with its output captured; raises FileNotFoundError where there is no such program."""
 
 _TIME_LIMIT: Final = 60.0
-_BLOCK: Final = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\s*?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.S)
+_BLOCK: Final = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\s*?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 _CLEARSIGNED: Final = re.compile(
     rb"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash: [^\n]+\n)*\n(?P<text>.*\n)-----BEGIN PGP SIGNATURE-----\n.*"
     rb"-----END PGP SIGNATURE-----\s*\Z",
-    re.S,
+    re.DOTALL,
 )
 
 
@@ -63,9 +63,7 @@ def run_command(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         SourceError: It takes more than a minute.
     """
     try:
-        return subprocess.run(
-            command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=_TIME_LIMIT
-        )
+        return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=_TIME_LIMIT)
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"{command[0]} gave no answer in {_TIME_LIMIT:.0f} seconds") from error
 
@@ -94,7 +92,7 @@ def check_clearsigned(data: bytes, *, keyring: Keyring, run: Runner, name: str) 
     match = _CLEARSIGNED.match(data.replace(b"\r\n", b"\n"))
     if match is None:
         raise SourceError(f"{name} is not a clearsigned file")
-    return CheckedText(text=re.sub(rb"^- ", b"", match["text"], flags=re.M), unchecked=unchecked)
+    return CheckedText(text=re.sub(rb"^- ", b"", match["text"], flags=re.MULTILINE), unchecked=unchecked)
 
 
 def check_detached(data: bytes, signature: bytes, *, keyring: Keyring, run: Runner, name: str) -> CheckedText:

@@ -12,7 +12,7 @@ import httpx
 
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
-from envcap.sources.debian_url import show_url
+from envcap.sources.scrub import scrub_url
 
 _ABSENT: Final = (403, 404, 410)
 """Some mirrors in front of object storage answer 403 for what isn't there."""
@@ -50,7 +50,7 @@ class MirrorTransport:
         for chunk in _read_folder(url) if url.startswith("file:") else self._read_server(url):
             total += len(chunk)
             if total > limit:
-                raise SourceError(f"Unexpected length of {show_url(url)} (expected at most {limit} bytes)")
+                raise SourceError(f"Unexpected length of {scrub_url(url)} (expected at most {limit} bytes)")
             yield chunk
 
     def _read_server(self, url: str) -> Iterator[bytes]:
@@ -60,13 +60,13 @@ class MirrorTransport:
                 "GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True
             ) as response:
                 if response.status_code in _ABSENT:
-                    raise MissingArtifactError(f"{show_url(url)} is not there (status {response.status_code})")
+                    raise MissingArtifactError(f"{scrub_url(url)} is not there (status {response.status_code})")
                 if response.status_code != httpx.codes.OK:
-                    raise SourceError(f"Unexpected answer from {show_url(url)}: status {response.status_code}")
+                    raise SourceError(f"Unexpected answer from {scrub_url(url)}: status {response.status_code}")
                 yield from response.iter_raw(CHUNK_SIZE)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(
-                f"Can't read {show_url(url)}: {type(error).__name__}",
+                f"Can't read {scrub_url(url)}: {type(error).__name__}",
                 hint="check the network and the mirror, or set ENVCAP_DEBIAN_MIRROR to another one",
             ) from error
 
@@ -78,9 +78,9 @@ def _read_folder(url: str) -> Iterator[bytes]:
             while chunk := file.read(CHUNK_SIZE):
                 yield chunk
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingArtifactError(f"{show_url(url)} is not there") from error
+        raise MissingArtifactError(f"{scrub_url(url)} is not there") from error
     except OSError as error:
-        raise SourceError(f"Can't read {show_url(url)}: {error.strerror}") from error
+        raise SourceError(f"Can't read {scrub_url(url)}: {error.strerror}") from error
 
 
 def read_all(transport: Transport, url: str, *, limit: int) -> bytes:

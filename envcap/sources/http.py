@@ -129,9 +129,7 @@ class Session:
         finally:
             response.close()
 
-    def chunks(
-        self, response: httpx.Response, *, limit: int, meter: Meter, decoded: bool = False
-    ) -> Iterator[bytes]:
+    def chunks(self, response: httpx.Response, *, limit: int, meter: Meter, decoded: bool = False) -> Iterator[bytes]:
         """Yield a body's chunks, bounded in size and time; raw bytes unless `decoded`.
 
         Raises:
@@ -156,6 +154,10 @@ class Session:
             raise AnswerError(f"{where} broke off: {_describe(error)}", reason="broken") from error
         except httpx.DecodingError as error:
             raise AnswerError(f"{where} sent a damaged body", reason="garbage") from error
+
+    def pause(self, attempt: int) -> None:
+        """Wait before another try: longer each time."""
+        self._sleep(_pause(attempt, "") if attempt else 0.0)
 
     def is_reached(self, url: str) -> bool:
         """Tell whether a URL's server answered anything in this session."""
@@ -236,7 +238,7 @@ def _next_url(url: str, location: str) -> str:
 
 def _pause(attempt: int, retry_after: str) -> float:
     asked = float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10 else 0.0  # noqa: PLR2004 - dates are ignored
-    return min(max(asked, 0.25 * 4**attempt), LONGEST_PAUSE)
+    return min(max(asked, 0.25 * 4.0**attempt), LONGEST_PAUSE)
 
 
 def _describe(error: Exception) -> str:

@@ -77,7 +77,7 @@ class ProjectFile:
 
 
 def name_index(url: str) -> str:
-    """Name an index that is not the default: `local`, or a slug of the scrubbed host and path, alike on all machines."""
+    """Name an index that is not the default: `local`, or a slug of its scrubbed host and path, alike everywhere."""
     if url.startswith("file:"):
         return LOCAL_NAME
     parts = urlsplit(scrub_url(url))

@@ -1,6 +1,6 @@
 """pip's own view of this machine's indexes: its configuration files and `PIP_*` variables, in pip's order.
 
-Source: pip documentation, "Configuration": global, user, site (the environment's own), `PIP_CONFIG_FILE`, then variables;
+Source: pip documentation, "Configuration": global, user, site (the environment's own), `PIP_CONFIG_FILE`, variables;
 later ones win, and within a file the command's section (`install`) wins over `global`.
 """
 

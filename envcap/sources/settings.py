@@ -108,7 +108,9 @@ def _locations(
     pip: ToolSettings, uv: ToolSettings, named: list[str], home: Path, cwd: Path, rules: list[Credential | None]
 ) -> Iterable[IndexLocation]:
     """List each place once, the local ones last; userinfo goes to the rules."""
-    defaults, extras, links = [], [], []
+    defaults: list[str] = []
+    extras: list[str] = []
+    links: list[str] = []
     for tool in (pip, uv):
         if not tool.no_index:
             defaults += [tool.index_url] if tool.index_url else []

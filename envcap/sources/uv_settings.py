@@ -29,9 +29,7 @@ class _Found:
     named: dict[str, str] = field(default_factory=dict)
 
 
-def read_uv_settings(
-    environ: Mapping[str, str], home: Path, cwd: Path, *, root: Path = Path("/")
-) -> ToolSettings:
+def read_uv_settings(environ: Mapping[str, str], home: Path, cwd: Path, *, root: Path = Path("/")) -> ToolSettings:
     """Read what uv would use.
 
     Args:

@@ -14,7 +14,6 @@ that leaves it; after a kill at any point the next run just works; concurrent pr
 object; a full or failing disk is one line of error and leaves nothing half-made.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,10 +93,12 @@ def open_store(path: Path) -> Store:
         StoreError: It is not a folder, not a store, of another version, or can't be written.
     """
     path = path.absolute()
-    with faults_explained("create", path):
+    try:
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    if not path.is_dir():
-        raise StoreError(f"The store {show_path(path)} is not a folder", hint=_ELSEWHERE)
+    except FileExistsError as error:
+        raise StoreError(f"The store {show_path(path)} is not a folder", hint=_ELSEWHERE) from error
+    except OSError as error:
+        raise explain_fault(error, "create", path) from error
     found = _read_version(path)
     if found is None:
         _refuse_foreign(path)
@@ -130,8 +131,7 @@ def _read_version(path: Path) -> str | None:
 def _refuse_foreign(path: Path) -> None:
     """Keep out of folders that hold something else: a slip of `--store ~` must not litter a home."""
     with faults_explained("list", path):
-        names = os.listdir(path)  # noqa: PTH208 -- names are all that is needed
-    foreign = sorted(set(names) - _OWN_NAMES)
+        foreign = sorted({entry.name for entry in path.iterdir()} - _OWN_NAMES)
     if foreign:
         raise StoreError(
             f"The folder {show_path(path)} is not a store of envcap (found {foreign[0]!r} in it)",

@@ -124,7 +124,8 @@ class BlobStore:
         sha256 = hashlib.sha256()
         with self.open(digest) as file:
             self._mark(digest, file)
-            identity = FileIdentity.of_file(file)
+            with faults_explained("read", path):
+                identity = FileIdentity.of_file(file)
             while chunk := self._read(file, path):
                 sha256.update(chunk)
                 destination.write(chunk)
@@ -220,10 +221,10 @@ class BlobStore:
         with self._guard:
             turn = self._turns.setdefault(digest, Lock())
         with turn:
-            identity = FileIdentity.of_file(file)
-            if self._checked.get(digest) == identity:
-                return
             with faults_explained("read", self.path(digest)):
+                identity = FileIdentity.of_file(file)
+                if self._checked.get(digest) == identity:
+                    return
                 found = Digest.of_file(file)
                 file.seek(0)
             if found != digest:

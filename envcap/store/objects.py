@@ -36,10 +36,13 @@ def open_object(path: Path) -> BinaryIO:
     """
     # Without O_NONBLOCK, opening a planted FIFO would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))  # noqa: TRY301 -- closed below
+        return os.fdopen(descriptor, "rb")
+    except OSError:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
-    return os.fdopen(descriptor, "rb")
+        raise
 
 
 def move_aside(path: Path, quarantine: Path, *, inode: int) -> Path | None:

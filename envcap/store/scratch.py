@@ -131,8 +131,8 @@ def sweep_scratch(folder: Path, *, now: float) -> int:
         StoreError: The folder can't be listed.
     """
     with faults_explained("list", folder):
-        names = sorted(os.listdir(folder))  # noqa: PTH208 -- names are all that is needed
-    return sum(_sweep(folder / name, now) for name in names)
+        paths = sorted(folder.iterdir())
+    return sum(_sweep(path, now) for path in paths)
 
 
 def _sweep(path: Path, now: float) -> bool:

@@ -4,15 +4,16 @@ It prints one line, and a `StoreError` as one line on stderr with exit status 1,
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from envcap.digest import Digest
 from envcap.errors import EnvcapError
 from envcap.store import Store, open_store
 from envcap.store.actions import action_key
-from envcap.store.blobs import BlobWriter
 from envcap.store.care import check_store
 from envcap.store.garbage import collect_garbage
+from envcap.store.writer import BlobWriter
 
 CONTENTS = (b"", b"small", b"large" * 300_000)
 KEY = action_key("layer", {"recipe": 1})
@@ -26,10 +27,16 @@ def blob_of(number: int) -> bytes:
 def main(arguments: list[str]) -> None:
     store, verb, *rest = arguments
     try:
-        print(VERBS[verb](open_store(Path(store)), *rest))
+        say(VERBS[verb](open_store(Path(store)), *rest))
     except EnvcapError as error:
-        print(f"{error.message} [{error.hint}]", file=sys.stderr)
+        sys.stderr.write(f"{error.message} [{error.hint}]\n")
         sys.exit(1)
+
+
+def say(line: str) -> None:
+    """Tell the parent."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _build(store: Store) -> str:
@@ -61,7 +68,7 @@ def _hang(store: Store) -> str:
     """Hold a half-written object until the parent kills us or closes our stdin."""
     with store.blobs.writer() as writer:
         writer.write(b"half")
-        print("writing", flush=True)
+        say("writing")
         sys.stdin.readline()
     return "let go"
 
@@ -69,7 +76,7 @@ def _hang(store: Store) -> str:
 def _hold(store: Store) -> str:
     """Hold the store in use until the parent closes our stdin."""
     with store.in_use():
-        print("holding", flush=True)
+        say("holding")
         sys.stdin.readline()
     return "let go"
 
@@ -84,7 +91,7 @@ def _check(store: Store) -> str:
     return "clean" if report.clean else "; ".join(f"{one.path}: {one.problem}" for one in report.findings)
 
 
-VERBS = {
+VERBS: dict[str, Callable[..., str]] = {
     "build": _build,
     "write-many": _write_many,
     "hang": _hang,

@@ -51,7 +51,7 @@ def test_a_store_that_a_kill_left_without_a_version_is_completed(tmp_path: Path)
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match=os.strerror(errno.EEXIST)):
+    with pytest.raises(StoreError, match="is not a folder"):
         open_store(tmp_path / "file")
     with pytest.raises(StoreError, match=os.strerror(errno.ENOTDIR)):
         open_store(tmp_path / "file" / "store")
@@ -62,7 +62,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"is not a store of envcap \(found 'thesis.tex' in it\)"):
         open_store(tmp_path)
 
-    assert os.listdir(tmp_path) == ["thesis.tex"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
 
 
 @pytest.mark.parametrize("version", ["2\n", "", "1.0", "\x1b[31m", "é" * 200])

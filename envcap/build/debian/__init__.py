@@ -1,19 +1,19 @@
 """Debian packages as image entries: unpacked by us, merged, and finished without maintainer scripts.
 
-`system_files` is what the "OS packages" layer of an image holds: a pure function of the packages, whatever their order, the
-host, its clock, user or number of processors.
+`system_files` is what the "OS packages" layer of an image holds: a pure function of the packages, whatever their order,
+the host, its clock, user or number of processors.
 """
 
-import os
 import queue
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from envcap.archives.access import RandomAccess
 from envcap.build.debian.alternatives import diversions
 from envcap.build.debian.fixups import CA_BUNDLE, SYSTEM_ENVIRONMENT, apply_fixups
-from envcap.build.debian.merge import complete, merge_packages
+from envcap.build.debian.merge import check_parents, complete, merge_packages
 from envcap.build.debian.package import DebContents
 from envcap.build.debian.tree import Tree, tree_of
 from envcap.build.debian.unpack import deb_entries
@@ -61,19 +61,19 @@ class SystemFiles:
 
 
 def system_entries(
-    debs: Sequence[tuple[str, BinaryIO]], *, architecture: str, spools: Sequence[BinaryIO]
+    debs: Sequence[tuple[str, RandomAccess]], *, architecture: str, spools: Sequence[BinaryIO]
 ) -> list[Entry]:
     """Turn packages into the entries of an image; see `system_files`."""
     return system_files(debs, architecture=architecture, spools=spools).entries
 
 
 def system_files(
-    debs: Sequence[tuple[str, BinaryIO]], *, architecture: str, spools: Sequence[BinaryIO]
+    debs: Sequence[tuple[str, RandomAccess]], *, architecture: str, spools: Sequence[BinaryIO]
 ) -> SystemFiles:
     """Unpack packages, merge them and add what their maintainer scripts would have made.
 
     Args:
-        debs: File name and open file of each package; the order doesn't matter.
+        debs: File name and bytes of each package; the order doesn't matter.
         architecture: Debian's name of the image's architecture: `amd64` or `arm64`.
         spools: Empty temporary files that take the unpacked bytes, one for each thread (two are worth while: lzma
             releases the GIL). The entries read from them, so they must stay open.
@@ -92,7 +92,9 @@ def system_files(
     packaged = merge_packages(contents)
     tree = tree_of(packaged)
     fixups, findings = apply_fixups(tree, contents, architecture=architecture)
-    added = [entry for entry in complete([*packaged, *fixups]) if entry.path not in tree]
+    everything = complete([*packaged, *fixups])
+    check_parents(everything)
+    added = [entry for entry in everything if entry.path not in tree]
     return SystemFiles(
         packaged=tuple(packaged),
         fixups=tuple(added),
@@ -101,9 +103,7 @@ def system_files(
     )
 
 
-def read_packages(
-    debs: Sequence[tuple[str, BinaryIO]], *, spools: Sequence[BinaryIO]
-) -> list[DebContents]:
+def read_packages(debs: Sequence[tuple[str, RandomAccess]], *, spools: Sequence[BinaryIO]) -> list[DebContents]:
     """Read packages, as many at a time as there are spools.
 
     Returns:
@@ -116,7 +116,7 @@ def read_packages(
     for spool in spools:
         free.put(spool)
 
-    def read(deb: tuple[str, BinaryIO]) -> DebContents:
+    def read(deb: tuple[str, RandomAccess]) -> DebContents:
         spool = free.get()
         try:
             return deb_entries(deb[1], name=deb[0], spool=spool)
@@ -124,14 +124,7 @@ def read_packages(
             free.put(spool)
 
     # Large packages first, so that none is left alone at the end.
-    largest_first = sorted(range(len(debs)), key=lambda position: -_size(debs[position][1]))
+    largest_first = sorted(range(len(debs)), key=lambda position: -debs[position][1].size)
     with ThreadPoolExecutor(max_workers=len(spools)) as pool:
         futures = {position: pool.submit(read, debs[position]) for position in largest_first}
         return [futures[position].result() for position in range(len(debs))]
-
-
-def _size(file: BinaryIO) -> int:
-    here = file.tell()
-    size = file.seek(0, os.SEEK_END)
-    file.seek(here)
-    return size

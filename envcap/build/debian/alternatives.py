@@ -71,8 +71,8 @@ def parse_alternatives(package: DebContents) -> tuple[list[Alternative], list[st
 def alternative_links(tree: Tree, alternatives: Sequence[Alternative]) -> list[Entry]:
     """Make `/etc/alternatives/NAME` and the link to it for the best alternative of each group.
 
-    As update-alternatives does, a candidate whose own file is missing is skipped, and so is a follower without its file,
-    and a link in whose place a package has a file.
+    As update-alternatives does, a candidate whose own file is missing is skipped, and so is a follower without its
+    file, and a link in whose place a package has a file.
     """
     best: dict[str, Alternative] = {}
     for candidate in sorted(alternatives, key=lambda found: found.rank):

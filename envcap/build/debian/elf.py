@@ -1,7 +1,8 @@
 """Read of a shared library what `ldconfig` reads: SONAME and the x86 ISA level.
 
-Only program headers count, as for the loader (gABI chapter 5; glibc elf/readelflib.c): section headers may be stripped or hostile.
-pyelftools walks section headers without a bound and takes 4 ms a library, hence these few reads. Every count is bounded.
+Only program headers count, as for the loader (gABI chapter 5; glibc elf/readelflib.c): section headers may be
+stripped or hostile. pyelftools walks section headers without a bound and takes 4 ms a library, hence these few reads.
+Every count is bounded.
 """
 
 import struct
@@ -13,6 +14,7 @@ from envcap.entry import Content
 
 _MACHINES: Final = {"amd64": 62, "arm64": 183}  # EM_X86_64, EM_AARCH64
 _IN_MEMORY: Final = 8 << 20
+_MAX_OFFSET: Final = 1 << 40
 _MAX_SEGMENTS: Final = 256
 _MAX_TAGS: Final = 4096
 _MAX_NAME: Final = 256
@@ -22,7 +24,7 @@ _HEADER = struct.Struct("<4sBBB9xHHIQQQIHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _TAG = struct.Struct("<qQ")
 _ELFCLASS64, _ELFDATA2LSB, _ET_DYN = 2, 1, 3
-_PT_LOAD, _PT_DYNAMIC, _PT_NOTE, _PT_GNU_PROPERTY = 1, 2, 4, 0x6474E553
+_PT_LOAD, _PT_DYNAMIC, _PT_GNU_PROPERTY = 1, 2, 0x6474E553
 _DT_NULL, _DT_STRTAB, _DT_SONAME = 0, 5, 14
 _NT_GNU_PROPERTY_TYPE_0, _X86_ISA_1_NEEDED = 5, 0xC0008002
 
@@ -81,6 +83,8 @@ def _read(file: IO[bytes], machine: int) -> SharedLibrary | None:
 
 
 def _at(file: IO[bytes], offset: int, size: int) -> bytes:
+    if offset > _MAX_OFFSET:
+        raise ValueError(offset)
     file.seek(offset)
     return file.read(size)
 
@@ -120,7 +124,7 @@ def _file_offset(segments: list[_Segment], address: int) -> int | None:
 def _isa_level(file: IO[bytes], segments: list[_Segment]) -> int:
     """Read GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI, "Program Property"): the number of its highest bit."""
     for segment in segments:
-        if segment.kind in {_PT_NOTE, _PT_GNU_PROPERTY}:
+        if segment.kind == _PT_GNU_PROPERTY:  # ldconfig looks at no plain PT_NOTE (seen with 2.36 and 2.41)
             level = _isa_of_notes(_at(file, segment.offset, min(segment.size, _MAX_NOTES)))
             if level:
                 return level

@@ -1,10 +1,11 @@
 """What maintainer scripts would have done, as pure functions of the merged tree (notes/images.md 3.2).
 
-Each returns the entries that it adds: the same for the same packages, on every host and day. F6 (terminfo) is a matter of
-which packages are locked, F9 (merged /usr) lies in `unpack` and `merge`, alternatives in `alternatives`.
+Each returns the entries that it adds: the same for the same packages, on every host and day. F6 (terminfo) is a matter
+of which packages are locked, F9 (merged /usr) lies in `unpack` and `merge`, alternatives in `alternatives`.
 
 The OpenSSL directory `/etc/ssl/certs` gets no hash links: every TLS library that Debian ships reads the one bundle, and
-`SYSTEM_ENVIRONMENT` names it for those that come in wheels. `update-ca-certificates` makes them if it is run in the image.
+`SYSTEM_ENVIRONMENT` names it for those that come in wheels. `update-ca-certificates` makes them if it is run in the
+image.
 """
 
 import re
@@ -25,9 +26,7 @@ CA_DIRECTORY: Final = "usr/share/ca-certificates"
 NONROOT: Final = 65532
 """User and group of `nonroot`, the number that distroless images use."""
 
-SYSTEM_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
-    {"LANG": "C.UTF-8", "SSL_CERT_FILE": f"/{CA_BUNDLE}"}
-)
+SYSTEM_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({"LANG": "C.UTF-8", "SSL_CERT_FILE": f"/{CA_BUNDLE}"})
 """Environment that images with these packages need: the one UTF-8 locale that libc-bin ships, and the CA bundle.
 
 Set SSL_CERT_FILE only if the image holds the bundle: httpx refuses to start if the file is missing.
@@ -38,7 +37,7 @@ _DIRECTORIES: Final = (
     ("etc/ld.so.conf.d", 0o755, 0),
     ("home/nonroot", 0o700, NONROOT),
     ("root", 0o700, 0),
-    ("run/lock", 0o1777, 0),
+    ("run", 0o755, 0),
     ("tmp", 0o1777, 0),
     ("var/tmp", 0o1777, 0),
     # Mount points: a read-only root can't be given them by the runtime.
@@ -130,9 +129,7 @@ def standard_directories(tree: Tree) -> list[Entry]:
     return [directory(path, mode, owner=owner) for path, mode, owner in _DIRECTORIES if path not in tree]
 
 
-def apply_fixups(
-    tree: Tree, contents: Sequence[DebContents], *, architecture: str
-) -> tuple[list[Entry], list[str]]:
+def apply_fixups(tree: Tree, contents: Sequence[DebContents], *, architecture: str) -> tuple[list[Entry], list[str]]:
     """Run all fix-ups.
 
     Args:
@@ -152,8 +149,9 @@ def apply_fixups(
     entries += package_records(contents)
     parsed = [parse_alternatives(package) for package in contents]
     entries += alternative_links(tree, [one for alternatives, _ in parsed for one in alternatives])
-    # Never take a package's own file from it; the cache comes last, since it looks at the links.
-    entries = [entry for entry in entries if entry.path not in tree]
+    # Never replace a package's own file or an earlier fix-up's; the cache comes last, since it looks at the links.
+    added = {entry.path: entry for entry in reversed(entries) if entry.path not in tree}
+    entries = list(added.values())
     libc = next((package.version for package in contents if package.package == "libc6"), None)
     if libc is not None:
         entries += library_cache(tree.with_entries(entries), architecture=architecture, libc_version=libc)

@@ -2,7 +2,8 @@
 
 Without the cache `ctypes.util.find_library` finds nothing and libraries outside the default directories aren't loaded.
 The real tool can't run on a foreign architecture or as a user, and its auxiliary cache holds inodes and times.
-Format: glibc sysdeps/generic/dl-cache.h (`cache_file_new`, version 1.1) and elf/cache.c. Both architectures are little-endian.
+Format: glibc sysdeps/generic/dl-cache.h (`cache_file_new`, version 1.1) and elf/cache.c. Both architectures are
+little-endian.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Find the shared libraries of a tree as `ldconfig` would: which directories, which files, under which names.
 
-Source: glibc elf/ldconfig.c as of 2.36 to 2.41, and Debian's patch that adds the multiarch directories to the built-in ones.
+Source: glibc elf/ldconfig.c as of 2.36 to 2.41, and Debian's patch that adds the multiarch directories to the
+built-in ones.
 Left out on purpose: libraries of another architecture, names outside printable ASCII, and the hwcap directories that
 glibc gave up in 2.37 (`tls`, `haswell`).
 """
@@ -63,9 +64,7 @@ class FoundLibrary:
 
 def version_key(name: str) -> tuple[tuple[int, int], ...]:
     """Give the order of `_dl_cache_libcmp`: runs of digits compare as numbers and come after everything else."""
-    return tuple(
-        (1, int(digits)) if digits else (0, ord(other)) for digits, other in re.findall(r"([0-9]+)|(.)", name)
-    )
+    return tuple((1, int(digits)) if digits else (0, ord(other)) for digits, other in re.findall(r"([0-9]+)|(.)", name))
 
 
 def find_libraries(tree: Tree, *, architecture: str) -> list[FoundLibrary]:
@@ -168,9 +167,7 @@ def _candidates(
             yield _found(directory, name, library, is_symlink=is_symlink)
 
 
-def _found(
-    directory: LibraryDirectory, name: str, library: SharedLibrary, *, is_symlink: bool
-) -> FoundLibrary:
+def _found(directory: LibraryDirectory, name: str, library: SharedLibrary, *, is_symlink: bool) -> FoundLibrary:
     """Decide the key of a library: a symlink stands for itself only as SONAME or as its `.so` development link."""
     soname = library.soname or name
     is_link = is_symlink and (name == soname or (name.endswith(".so") and soname.startswith(name)))

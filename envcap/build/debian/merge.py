@@ -44,7 +44,7 @@ def merge_packages(contents: Sequence[DebContents]) -> list[Entry]:
         for entry in package.entries:
             known = merged.get(entry.path)
             merged[entry.path] = entry if known is None else _combine(known, entry)
-    _check_parents(merged)
+    check_parents(merged.values())
     return complete([*merged.values(), *_aliases(merged)])
 
 
@@ -52,9 +52,25 @@ def complete(entries: Iterable[Entry]) -> list[Entry]:
     """Add missing parent directories (0755, root) and sort by raw path bytes, which puts parents first."""
     by_path = {entry.path: entry for entry in entries}
     missing = {parent for path in by_path for parent in ancestors(path)} - by_path.keys()
-    return sorted(
-        [*by_path.values(), *map(directory, missing)], key=lambda entry: path_order(entry.path)
-    )
+    return sorted([*by_path.values(), *map(directory, missing)], key=lambda entry: path_order(entry.path))
+
+
+def check_parents(entries: Iterable[Entry]) -> None:
+    """Refuse entries below a link or file: written through it, they would land elsewhere (CVE-2021-32760).
+
+    Raises:
+        BuildError: An entry's parent isn't a directory.
+    """
+    by_path = {entry.path: entry for entry in entries}
+    for entry in by_path.values():
+        for parent in ancestors(entry.path):
+            found = by_path.get(parent)
+            if found is not None and found.kind is not EntryKind.DIRECTORY:
+                raise BuildError(
+                    f"{entry.owner} brings /{entry.path}, but in {found.owner} /{parent} is a {found.kind.value}"
+                    " (expected a directory)",
+                    hint="leave one of the two packages out",
+                )
 
 
 def directory(path: str, mode: int = DEFAULT_MODE, *, owner: int = 0) -> Entry:
@@ -108,19 +124,6 @@ def _digest(content: Content) -> bytes:
     for chunk in content.chunks():
         sha256.update(chunk)
     return sha256.digest()
-
-
-def _check_parents(merged: dict[str, Entry]) -> None:
-    """Refuse files below a link or file: written through it, they would land elsewhere (CVE-2021-32760)."""
-    for entry in merged.values():
-        for parent in ancestors(entry.path):
-            found = merged.get(parent)
-            if found is not None and found.kind is not EntryKind.DIRECTORY:
-                raise BuildError(
-                    f"The package {entry.owner} brings /{entry.path}, but in {found.owner} "
-                    f"/{parent} is a {found.kind.value} (expected a directory)",
-                    hint="leave one of the two packages out",
-                )
 
 
 def _aliases(merged: dict[str, Entry]) -> list[Entry]:

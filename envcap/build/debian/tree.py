@@ -1,12 +1,11 @@
 """A file tree held in memory: what the fix-ups and the library cache look at instead of a disk.
 
-Links are followed as the kernel does inside a container: `..` stops at the root, at most 40 symlinks (Linux path_resolution(7)).
-Nothing here touches the host.
+Links are followed as the kernel does inside a container: `..` stops at the root, at most 40 symlinks (Linux
+path_resolution(7)). Nothing here touches the host.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from envcap.entry import Entry, EntryKind
@@ -24,9 +23,8 @@ def path_order(path: str) -> bytes:
 
 def ancestors(path: str) -> Iterator[str]:
     """Yield the directories above a path, the nearest first, without the root itself."""
-    for parent in PurePosixPath(path).parents:
-        if (text := str(parent)) != ".":
-            yield text
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Read a Debian package into entries, without `dpkg` and without running any of its scripts.
 
-Everything in the package is kept, documentation too: a file that is missing from an image is harder to explain than 10 MB.
-Devices, FIFOs and sockets are refused by the strict reader. Setuid and setgid bits, owners and groups stay as packaged.
-Merged /usr (Debian policy 10.1, fix-up F9): older packages still bring `/bin`, `/sbin` and `/lib`; their files are moved
-to where the links would put them.
+Everything in the package is kept, documentation too: a file that is missing from an image is harder to explain than
+10 MB. Devices, FIFOs and sockets are refused by the strict reader. Setuid and setgid bits, owners and groups stay as
+packaged. Merged /usr (Debian policy 10.1, fix-up F9): older packages still bring `/bin`, `/sbin` and `/lib`; their
+files are moved to where the links would put them.
 """
 
 import posixpath
@@ -13,8 +13,9 @@ from typing import BinaryIO, Final
 
 from debian.deb822 import Deb822
 
-from envcap.archives.ar import read_deb
-from envcap.archives.tar import TarMember, decompress, read_tar
+from envcap.archives.access import RandomAccess
+from envcap.archives.ar import DebSection, open_section, read_deb
+from envcap.archives.tar import TarMember, read_tar
 from envcap.build.debian.merge import ALIASES, OPTIONAL_ALIASES
 from envcap.build.debian.package import DebContents
 from envcap.build.debian.tree import SMALL_FILE_LIMIT
@@ -31,11 +32,11 @@ _FIELDS: Final = {
 _HINT = "don't use this package; lock it again from a trusted mirror"
 
 
-def deb_entries(deb: BinaryIO, *, name: str, spool: BinaryIO) -> DebContents:
+def deb_entries(deb: RandomAccess, *, name: str, spool: BinaryIO) -> DebContents:
     """Read a package.
 
     Args:
-        deb: The open .deb file.
+        deb: The .deb file.
         name: Its file name, for messages.
         spool: Temporary file that takes the unpacked bytes; the entries read from it as long as it is open.
 
@@ -43,21 +44,25 @@ def deb_entries(deb: BinaryIO, *, name: str, spool: BinaryIO) -> DebContents:
         ArchiveError: The package is damaged or hostile, or its control file isn't one.
     """
     archive = read_deb(deb, name=name)
-    with decompress(archive.control) as stream:
-        control = _control_files(read_tar(stream, name=f"{name}: control", spool=spool), name)
+    control = _control_files(_members(deb, archive.control, name, spool), name)
     if "control" not in control:
         raise ArchiveError(f"{name} holds no control file", hint=_HINT)
     fields = _fields(control["control"], name)
-    with decompress(archive.data) as stream:
-        members = read_tar(stream, name=f"{name}: data", spool=spool)
+    members = _members(deb, archive.data, name, spool)
     return DebContents(
         fields=fields,
         control=control["control"],
         entries=tuple(package_entries(members, package=fields["Package"], name=name)),
-        conffiles=tuple(_text(control.get("conffiles", b"")).split("\n")[:-1]),
+        conffiles=tuple(line for line in _text(control.get("conffiles", b"")).split("\n") if line),
         md5sums=control.get("md5sums", b""),
         scripts={script: _text(control[script]) for script in ("preinst", "postinst") if script in control},
     )
+
+
+def _members(deb: RandomAccess, section: DebSection, name: str, spool: BinaryIO) -> list[TarMember]:
+    what = f"{name}: {section.member}"
+    with open_section(deb, section, name=what) as stream:
+        return read_tar(stream, name=what, spool=spool, compressed_size=section.size if section.suffix else None)
 
 
 def package_entries(members: Iterable[TarMember], *, package: str, name: str) -> list[Entry]:

@@ -1,0 +1,170 @@
+"""The folder of a lock: `envcap.lock` and the bytes kept beside it, `blobs/sha256/…`.
+
+A lock folder is written whole or not at all; a blob is believed only if its bytes hash to its name.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from envcap.digest import Digest
+from envcap.errors import LockfileError
+from envcap.lockfile.document import MAX_TEXT, read_lockfile, write_lockfile
+from envcap.lockfile.model import CAPTURED, Lockfile
+
+LOCK_NAME = "envcap.lock"
+
+BlobBytes = Callable[[BinaryIO], object]
+"""Writes the bytes of one blob to an open file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFolder:
+    """A lock where it lies.
+
+    Attributes:
+        path: The lockfile.
+        lockfile: What it says.
+    """
+
+    path: Path
+    lockfile: Lockfile
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of kept bytes; it need not exist."""
+        return self.path.parent / "blobs" / "sha256"
+
+
+def open_lock(path: Path) -> LockFolder:
+    """Read a lock, given as the file or its folder.
+
+    Raises:
+        LockfileError: There is none, or it can't be read.
+    """
+    file = path / LOCK_NAME if path.is_dir() else path
+    try:
+        if file.stat().st_size > MAX_TEXT:
+            raise LockfileError(f"{file} is too long for a lockfile (at most {MAX_TEXT} bytes)")
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise LockfileError(
+            f"{file} can't be read: {error.strerror}",
+            hint="give a lockfile, or the folder that `envcap snapshot` wrote",
+        ) from None
+    except UnicodeDecodeError:
+        raise LockfileError(f"{file} is not a lockfile (expected UTF-8 text)") from None
+    try:
+        return LockFolder(path=file, lockfile=read_lockfile(text))
+    except LockfileError as error:
+        raise LockfileError(f"{file}: {error.message}", hint=error.hint) from None
+
+
+def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
+    """Name the bytes that lie beside a lock: size by sha256."""
+    artifacts = [
+        *lockfile.interpreter.artifacts,
+        *(artifact for package in lockfile.packages for artifact in package.artifacts),
+    ]
+    patches = [patch for package in lockfile.packages for patch in package.patches if patch.sha256]
+    return (
+        {artifact.sha256: artifact.size for artifact in artifacts if artifact.source == CAPTURED}
+        | {patch.sha256: patch.size for patch in patches}
+        | {file.sha256: file.size for file in lockfile.captured if file.sha256}
+    )
+
+
+def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[str, BlobBytes]]) -> None:
+    """Write a lock's folder beside its place and then put it there; an earlier one of the name is replaced.
+
+    Args:
+        folder: `lockfiles/NAME`.
+        lockfile: What to write.
+        blobs: The sha256 of each kept blob, and what writes its bytes.
+
+    Raises:
+        LockfileError: The place holds something else, or can't be written.
+    """
+    if folder.exists() and not (folder / LOCK_NAME).is_file():
+        raise LockfileError(
+            f"{folder} exists and holds no {LOCK_NAME}",
+            hint="choose another `--name` or `--output`, nothing was changed",
+        )
+    text = write_lockfile(lockfile).encode()
+    staging = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        for sha256, write in blobs:
+            _write_blob(staging / "blobs" / "sha256" / sha256, sha256, write)
+        _write(staging / LOCK_NAME, text)
+        staging.chmod(0o755)
+        _replace(staging, folder)
+    except OSError as error:
+        raise LockfileError(f"{folder} can't be written: {error.strerror or error}") from None
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
+    """Replace the lockfile in its folder; the blobs stay.
+
+    Raises:
+        LockfileError: It can't be written.
+    """
+    text = write_lockfile(lockfile).encode()
+    staging = folder.path.with_name(f".{folder.path.name}.{os.getpid()}")
+    try:
+        _write(staging, text)
+        staging.replace(folder.path)
+    except OSError as error:
+        raise LockfileError(f"{folder.path} can't be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            staging.unlink()
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    # The user's own exports beside the lock go with it into the new folder.
+    for extra in folder.iterdir():
+        if extra.name not in {LOCK_NAME, "blobs"}:
+            shutil.move(extra, staging / extra.name)
+    folder.rename(old / "old")
+    staging.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_blob(path: Path, sha256: str, write: BlobBytes) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x+b") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        found = Digest.of_file(file)
+    if found.hex != sha256:
+        raise LockfileError(
+            f"A captured file changed while it was read (expected sha256 {sha256}, found {found.hex})",
+            hint="take the snapshot again when nothing writes to the environment",
+        )
+    path.chmod(0o644)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    path.chmod(0o644)

@@ -1,0 +1,246 @@
+"""The `envcap` program: its commands, and the one place where errors become lines and exit statuses.
+
+Commands are imported when they run, so that `envcap --help` answers at once.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from envcap.errors import EnvcapError
+
+app = typer.Typer(
+    name="envcap",
+    help="Capture a live Python environment, pin every byte, rebuild it anywhere as a byte-identical OCI image.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="Care for the content store.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(store_app, name="store")
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="Content store [default: ENVCAP_STORE or the user's cache]."),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Ask no index, mirror or archive.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+IndexOption = Annotated[
+    list[str] | None, typer.Option("--index", metavar="URL", help="Another package index to ask (repeatable).")
+]
+LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile or its folder.")]
+
+_INTERRUPTED = 130
+
+
+@app.command()
+def snapshot(
+    prefix: Annotated[
+        Path | None, typer.Argument(metavar="[PREFIX]", help="A virtual environment [default: the active one].")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Name of the lock [default: the environment's folder].")] = "",
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
+        "lockfiles"
+    ),
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse edited files and captured packages (status 3).")
+    ] = False,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", metavar="PACKAGE", help="One more Debian package (repeatable).")
+    ] = None,
+    suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
+    refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
+    max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    index: IndexOption = None,
+    export: Annotated[
+        list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
+    ] = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Capture a live environment as a lock: DIR/NAME/envcap.lock."""
+    from envcap.cli.snapshot import SnapshotOptions, snapshot_command  # noqa: PLC0415  # commands load when they run
+
+    snapshot_command(
+        SnapshotOptions(
+            prefix=prefix,
+            name=name,
+            output=output,
+            strict=strict,
+            system=tuple(system or ()),
+            suite=suite,
+            refresh_system=refresh_system,
+            max_unowned=max_unowned,
+            index=tuple(index or ()),
+            export=tuple(export or ()),
+            offline=offline,
+            store=store,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def rebuild(
+    lock: LockArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="PATH", help="OCI layout folder, or a `.tar` of it.")
+    ] = None,
+    load: Annotated[bool, typer.Option("--load", help="Load the image into docker.")] = False,
+    rootfs: Annotated[
+        Path | None, typer.Option("--rootfs", metavar="DIR", help="Write the files to a new folder.")
+    ] = None,
+    tag: Annotated[str, typer.Option("--tag", help="Name of the image [default: NAME:envcap].")] = "",
+    platform: Annotated[
+        str, typer.Option("--platform", help="`linux/amd64` or `linux/arm64` [default: the lock's].")
+    ] = "",
+    record: Annotated[bool, typer.Option("--record", help="Write what was built into the lock as expected.")] = False,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Layers built at a time [default: CPUs].")] = 0,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild a lock as an OCI image: the same image ID on every machine."""
+    from envcap.cli.rebuild import RebuildOptions, rebuild_command  # noqa: PLC0415  # commands load when they run
+
+    rebuild_command(
+        RebuildOptions(
+            lock=lock,
+            output=output,
+            load=load,
+            rootfs=rootfs,
+            tag=tag,
+            platform=platform,
+            record=record,
+            index=tuple(index or ()),
+            offline=offline,
+            jobs=jobs,
+            store=store,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def verify(
+    lock: LockArgument,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A layout folder, a tar, or `docker:NAME`.")],
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that an image holds what the lock says; status 3 and the files that differ if not."""
+    from envcap.cli.verify import verify_command  # noqa: PLC0415  # commands load when they run
+
+    verify_command(lock, image, index=tuple(index or ()), offline=offline, store=store, as_json=as_json)
+
+
+@app.command()
+def show(lock: LockArgument, as_json: JsonOption = False) -> None:
+    """Summarise a lock, with sizes."""
+    from envcap.cli.show import show_command  # noqa: PLC0415  # commands load when they run
+
+    show_command(lock, as_json=as_json)
+
+
+@app.command()
+def export(
+    lock: LockArgument,
+    form: Annotated[str, typer.Option("--format", metavar="F", help="`pylock` or `requirements`.")],
+    platform: Annotated[str, typer.Option("--platform", help="[default: the lock's].")] = "",
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="[default: standard output].")] = None,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Write a lock in another tool's format."""
+    from envcap.cli.export import export_command  # noqa: PLC0415  # commands load when they run
+
+    export_command(lock, form, platform=platform, output=output, index=tuple(index or ()), offline=offline, store=store)
+
+
+@store_app.command("path")
+def store_path(store: StoreOption = None) -> None:
+    """Print where the store is."""
+    from envcap.cli.store import path_command  # noqa: PLC0415  # commands load when they run
+
+    path_command(store)
+
+
+@store_app.command("fsck")
+def store_fsck(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Rehash everything in the store; damaged objects are set aside (status 3)."""
+    from envcap.cli.store import fsck_command  # noqa: PLC0415  # commands load when they run
+
+    fsck_command(store, as_json=as_json)
+
+
+@store_app.command("gc")
+def store_gc(
+    days: Annotated[float, typer.Option("--keep-days", min=0, help="Keep what was used in the last days.")] = 30,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what has not been used lately; everything can be fetched or built again."""
+    from envcap.cli.store import gc_command  # noqa: PLC0415  # commands load when they run
+
+    gc_command(store, days=days, as_json=as_json)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from envcap import __version__  # noqa: PLC0415  # nothing else here needs it
+        from envcap.cli.talk import print_data  # noqa: PLC0415  # commands load when they run
+
+        print_data(f"envcap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line and give its exit status: 0 fine, 1 failed, 2 usage, 3 a difference was found."""
+    try:
+        status = app(args=list(argv), prog_name="envcap", standalone_mode=True)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except EnvcapError as error:
+        return _fail(error.message, error.hint, error.exit_status)
+    except KeyboardInterrupt:
+        return _fail("Interrupted; nothing was half-written", "", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001  # a bug of ours: one line for the user, the rest on request
+        if os.environ.get("ENVCAP_DEBUG"):
+            traceback.print_exc()
+        return _fail(
+            f"envcap made a mistake ({type(error).__name__}: {str(error)[:300]})",
+            "please report it; set ENVCAP_DEBUG=1 to see where it happened",
+            1,
+        )
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, hint: str, status: int) -> int:
+    from envcap.cli.talk import Talk  # noqa: PLC0415  # only when there is something to say
+
+    Talk().fail(message, hint)
+    return status

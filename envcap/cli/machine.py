@@ -1,0 +1,41 @@
+"""The machine as the command line finds it: the one place that reads environment variables, home and clock."""
+
+import os
+import time
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from envcap.errors import UsageError
+from envcap.store import default_store_path
+from envcap.world import Machine
+
+
+def this_machine(*, store: Path | None, offline: bool = False, index: tuple[str, ...] = (), jobs: int = 0) -> Machine:
+    """Gather what the process was started with.
+
+    Raises:
+        UsageError: The user has no home folder.
+    """
+    return Machine(
+        environ=dict(os.environ),
+        home=_home(),
+        cwd=Path.cwd(),
+        store=store.absolute() if store else store_location(),
+        offline=offline,
+        indexes=index,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        now=int(time.time()),
+    )
+
+
+def store_location() -> Path:
+    """Tell where the store is when no option says."""
+    return default_store_path(os.environ, user_cache_path("envcap"))
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise UsageError("The user has no home folder", hint="set HOME, and name a store with `--store`") from error

@@ -1,0 +1,99 @@
+"""Locking the interpreter: identify it, prove a standalone build by its archive, capture what has no artifact."""
+
+import tempfile
+from pathlib import Path
+from typing import assert_never
+
+from envcap.digest import Digest
+from envcap.environment import Environment, Finding
+from envcap.errors import EnvcapError, MissingArtifactError
+from envcap.interpreter import (
+    CapturedInterpreter,
+    DebianInterpreter,
+    StandaloneInterpreter,
+    capture_interpreter,
+    compare_standalone,
+    find_python_mirror,
+    identify_interpreter,
+    locate_standalone,
+    lock_captured,
+    lock_debian,
+    lock_standalone,
+)
+from envcap.lockfile.model import Interpreter
+from envcap.world import World
+
+_OS_RELEASE = Path("/etc/os-release")
+
+
+def lock_interpreter(environment: Environment, platform: str, world: World) -> tuple[Interpreter, tuple[Finding, ...]]:
+    """Identify the interpreter, and pin or capture it.
+
+    Raises:
+        EnvcapError: It can't be read, or its archive can't be fetched.
+    """
+    facts = environment.interpreter
+    origin = identify_interpreter(facts, os_release=_os_release())
+    match origin:
+        case DebianInterpreter():
+            return lock_debian(facts), ()
+        case StandaloneInterpreter():
+            return _lock_standalone(environment, origin, platform, world)
+        case CapturedInterpreter():
+            return _capture(environment, platform, world)
+        case _:
+            assert_never(origin)
+
+
+def _lock_standalone(
+    environment: Environment, origin: StandaloneInterpreter, platform: str, world: World
+) -> tuple[Interpreter, tuple[Finding, ...]]:
+    """Prove a standalone interpreter by its archive's content; capture it where no archive proves it."""
+    refused: list[str] = []
+    for archive in locate_standalone(origin, platform, mirror=find_python_mirror(world.machine.environ)):
+        try:
+            digest, size = _fetch_standalone(archive.url, archive.sha256, world)
+        except EnvcapError as error:
+            refused.append(f"{archive.file}: {error.message}")
+            continue
+        with (
+            world.store.blobs.open_verified(digest) as file,
+            tempfile.TemporaryFile(dir=world.store.root / "tmp") as spool,
+        ):
+            differences = compare_standalone(environment.interpreter, file, spool=spool)
+        if not differences:
+            locked = lock_standalone(environment.interpreter, archive, platform=platform, sha256=digest.hex, size=size)
+            return locked, ()
+        refused.append(f"{archive.file}: {differences[0].message}")
+    interpreter, findings = _capture(environment, platform, world)
+    reason = "; ".join(refused[:3]) or "its release is unknown"
+    message = f"The interpreter looks like python-build-standalone, but no archive proves it ({reason}): it is captured"
+    return interpreter, (Finding(code="standalone-unproven", message=message), *findings)
+
+
+def _fetch_standalone(url: str, sha256: str, world: World) -> tuple[Digest, int]:
+    expected = Digest(sha256) if sha256 else None
+    blobs = world.store.blobs
+    if expected is not None and blobs.has(expected):
+        return expected, blobs.path(expected).stat().st_size
+    if world.machine.offline and not url.startswith("file:"):
+        raise MissingArtifactError("not asked (offline)")
+    with blobs.writer() as writer:
+        for chunk in world.transport.stream(url, limit=1 << 30):
+            writer.write(chunk)
+        return writer.commit(expected), writer.size
+
+
+def _capture(environment: Environment, platform: str, world: World) -> tuple[Interpreter, tuple[Finding, ...]]:
+    with tempfile.TemporaryFile(dir=world.store.root / "tmp") as file:
+        tree = capture_interpreter(environment.interpreter, output=file, home=str(world.machine.home))
+        file.seek(0)
+        world.store.blobs.add_stream(file, expected=tree.digest, size=tree.size)
+    return lock_captured(environment.interpreter, tree, platform=platform), tree.findings
+
+
+def _os_release() -> str:
+    try:
+        return _OS_RELEASE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

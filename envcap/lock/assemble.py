@@ -1,0 +1,236 @@
+"""Everything that was found out about an environment, put together as a lock. The last arrow before the lockfile."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import assert_never
+
+from packaging.utils import canonicalize_name
+
+from envcap.build.live import live_script
+from envcap.environment import Distribution, Environment, Finding, FindingLevel
+from envcap.lock.capture import capture_distribution, captured_name, is_wheel
+from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
+from envcap.lock.pypi_result import ProofResult, Proven, Unproven
+from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Patch, Source
+from envcap.sources.location import DEFAULT_NAME
+from envcap.wheel.layout import Layout
+from envcap.wheel.scripts import is_generated_script
+
+CaptureBytes = Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]
+"""Runs a producer of bytes into the store; gives their sha256 and length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPackages:
+    """The `[[packages]]` of a lock, and what must be kept beside it.
+
+    Attributes:
+        packages: Sorted by name and version.
+        sources: Rows for the indexes that are not the default.
+        kept: Bytes for `blobs/`, by sha256.
+        findings: What the user should know.
+    """
+
+    packages: tuple[Package, ...]
+    sources: tuple[Source, ...]
+    kept: tuple[KeptContent, ...]
+    captured: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def lock_packages(
+    environment: Environment,
+    results: Sequence[ProofResult],
+    *,
+    layout: Layout,
+    platform: str,
+    capture: CaptureBytes,
+) -> LockedPackages:
+    """Turn proofs into the packages of a lock; what has no proof is captured.
+
+    Args:
+        environment: The scan.
+        results: One proof for each distribution.
+        layout: The environment's scheme.
+        platform: `linux/amd64`, `linux/arm64`.
+        capture: Keeps the bytes of a captured artifact in the store.
+
+    Raises:
+        BuildError: A file can't be read.
+    """
+    shared = shared_paths(environment.distributions)
+    owners = _owners(environment.distributions, shared)
+    patched = {row.distribution.directory: _patched(row) for row in results}
+    packages: list[Package] = []
+    kept: list[KeptContent] = []
+    captured: list[str] = []
+    findings: list[Finding] = []
+    for row in results:
+        lost = lost_paths(row.distribution, patched, owners)
+        match row:
+            case Proven():
+                package = _proven(row)
+                patches = row.patches
+            case Unproven():
+                package, artifact_sha256 = _captured(row, environment.prefix, layout, platform, lost, capture)
+                captured.append(artifact_sha256)
+                patches = captured_patches(row.distribution, _generated(row.distribution, environment.prefix))
+            case _:
+                assert_never(row)
+        generates = isinstance(row, Proven) or is_wheel(row.distribution)
+        final, contents = final_patches(
+            row.distribution, patches, prefix=environment.prefix, lost=lost, generates=generates
+        )
+        packages.append(replace(package, patches=final))
+        kept += contents
+        findings += [*row.findings, *_findings(row, final)]
+    return LockedPackages(
+        packages=tuple(sorted(packages, key=lambda package: (package.name, package.version))),
+        sources=tuple(_sources(results)),
+        kept=tuple(kept),
+        captured=tuple(captured),
+        findings=tuple(findings),
+    )
+
+
+def lock_unowned(
+    environment: Environment, *, limit: int
+) -> tuple[tuple[CapturedFile, ...], tuple[KeptContent, ...], tuple[Finding, ...]]:
+    """Capture the files that nobody owns, smallest first, up to a limit; the rest is named.
+
+    Args:
+        environment: The scan.
+        limit: Bytes that are captured at most.
+    """
+    files: list[CapturedFile] = []
+    kept: list[KeptContent] = []
+    findings: list[Finding] = []
+    total = 0
+    nobody = Distribution(name="unowned", version="", directory="")
+    for file in sorted(environment.unowned, key=lambda file: (file.size, file.path)):
+        if file.target:
+            files.append(CapturedFile(path=file.path, target=file.target))
+            continue
+        total += file.size
+        if total > limit:
+            findings.append(_too_large(file.path, file.size))
+            continue
+        patch, content = image_patch(
+            Patch(path=file.path, change="added"), file, prefix=environment.prefix, distribution=nobody
+        )
+        files.append(CapturedFile(path=file.path, sha256=patch.sha256, size=patch.size, executable=patch.executable))
+        kept.append((patch.sha256, content))
+    return tuple(sorted(files, key=lambda file: file.path)), tuple(kept), tuple(findings)
+
+
+def newest_upload(results: Sequence[ProofResult]) -> str:
+    """Give the newest upload time among proven artifacts (RFC 3339 in UTC sorts as text), or an empty string."""
+    return max((row.upload_time for row in results if isinstance(row, Proven)), default="")
+
+
+def _proven(row: Proven) -> Package:
+    live = row.distribution
+    artifact = replace(row.artifact, source=CAPTURED) if row.local_file else row.artifact
+    return Package(
+        name=canonicalize_name(live.name),
+        version=live.version,
+        requested=live.requested,
+        origin=row.origin,
+        proof=row.proof,
+        url=row.artifact.url,
+        artifacts=(artifact,),
+    )
+
+
+def _captured(
+    row: Unproven, prefix: Path, layout: Layout, platform: str, lost: frozenset[str], capture: CaptureBytes
+) -> tuple[Package, str]:
+    live = row.distribution
+    scripts = frozenset(f"bin/{point.name}" for point in live.entry_points) if is_wheel(live) else frozenset()
+
+    def produce(write: Callable[[bytes], object]) -> None:
+        capture_distribution(live, prefix=prefix, layout=layout, left_out=scripts | lost, write=write)
+
+    sha256, size = capture(produce)
+    direct = live.direct_url
+    package = Package(
+        name=canonicalize_name(live.name),
+        version=live.version,
+        requested=live.requested,
+        origin=_origin(live),
+        proof="captured",
+        commit=direct.commit if direct else "",
+        url=direct.url if direct and direct.kind in {"vcs", "archive"} else "",
+        artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
+    )
+    return package, sha256
+
+
+def _origin(distribution: Distribution) -> str:
+    match distribution.direct_url:
+        case None:
+            return (
+                "editable" if distribution.form == "egg-link" else "local" if distribution.form != "wheel" else "index"
+            )
+        case direct:
+            return {"vcs": "vcs", "editable": "editable", "archive": "url"}.get(direct.kind, "local")
+
+
+def _generated(distribution: Distribution, prefix: Path) -> dict[str, bool]:
+    """Tell, for each script of an entry point that is there, whether it is what installers generate."""
+    if not is_wheel(distribution):
+        return {}
+    files = {file.path: file for file in distribution.files}
+    found: dict[str, bool] = {}
+    for point in distribution.entry_points:
+        file = files.get(f"bin/{point.name}")
+        if file is not None:
+            data = live_script(file, prefix=prefix, distribution=None) or (prefix / file.path).read_bytes()
+            found[file.path] = is_generated_script(data, point)
+    return found
+
+
+def _patched(row: ProofResult) -> frozenset[str]:
+    return frozenset(patch.path for patch in row.patches) if isinstance(row, Proven) else frozenset()
+
+
+def _owners(distributions: Sequence[Distribution], shared: frozenset[str]) -> Mapping[str, list[str]]:
+    owners: dict[str, list[str]] = {}
+    for distribution in distributions:
+        for file in distribution.files:
+            if file.path in shared:
+                owners.setdefault(file.path, []).append(distribution.directory)
+    return owners
+
+
+def _sources(results: Sequence[ProofResult]) -> Iterator[Source]:
+    rows = {
+        row.artifact.source: Source(name=row.artifact.source, kind=row.source_kind, url=row.source_url)
+        for row in results
+        if isinstance(row, Proven) and not row.local_file and row.source_kind != "url"
+    }
+    for name in sorted(rows):
+        if name != DEFAULT_NAME:
+            yield rows[name]
+
+
+def _findings(row: ProofResult, patches: Sequence[Patch]) -> Iterator[Finding]:
+    name = row.distribution.name
+    if isinstance(row, Unproven):
+        yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured: {row.message}")
+    for patch in patches:
+        yield Finding(
+            code=f"file-{patch.change}",
+            message=f"{name}: {patch.path} was {patch.change} after it was installed",
+            path=patch.path,
+            level=FindingLevel.WARNING,
+        )
+
+
+def _too_large(path: str, size: int) -> Finding:
+    return Finding(
+        code="unowned-left-out",
+        message=f"{path} ({size / 1e6:.1f} MB) is nobody's and left out (raise `--max-unowned` to keep it)",
+        path=path,
+    )

@@ -1,0 +1,143 @@
+"""The bytes that a lock pins, in the store: fetched once, each from whoever has it, believed by their hash alone."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from envcap.archives.access import FileReader, RandomAccess
+from envcap.digest import Digest
+from envcap.errors import StoreError
+from envcap.interpreter import find_python_mirror, standalone_url
+from envcap.interpreter.table import SOURCE as STANDALONE
+from envcap.lock.debian_deb import OpenDeb
+from envcap.lockfile.model import Artifact, Source, SystemPackage
+from envcap.plan import InterpreterLayer, LayerPlan, PackagesLayer, SystemLayer, artifact_of
+from envcap.sources.debian_locator import fetch_deb, locate_deb
+from envcap.sources.fetch import SIMPLE_INDEX, Fetcher
+from envcap.sources.index import IndexReader
+from envcap.sources.locate import FilePlace, Locator, Refusal, SimpleLocator
+from envcap.sources.scrub import scrub_url
+from envcap.world import World
+
+_DOWNLOADS = 8
+
+
+class StandaloneLocator:
+    """Finds archives of python-build-standalone: at this machine's mirror, else at the project's releases."""
+
+    def __init__(self, mirror: str) -> None:
+        self._mirror = mirror
+
+    def urls(self, artifact: Artifact) -> Iterator[FilePlace | Refusal]:
+        """Yield the one place."""
+        url = standalone_url(artifact.file, mirror=self._mirror)
+        yield FilePlace(url=url, shown=scrub_url(url))
+
+
+class PinnedArtifacts:
+    """Gives the pinned bytes of one lock; safe to share between threads."""
+
+    def __init__(self, world: World, *, sources: Sequence[Source], blobs: Path | None) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            world: This machine.
+            sources: The lock's sources.
+            blobs: The folder of bytes kept beside the lock, if there is one.
+        """
+        self._world = world
+        self._sources = tuple(sources)
+        self._blobs = blobs
+        hints = {source.name: source.url for source in sources if source.url}
+        locators: dict[str, Locator] = {
+            SIMPLE_INDEX: SimpleLocator(IndexReader(world.session), hints),
+            STANDALONE: StandaloneLocator(find_python_mirror(world.machine.environ)),
+        }
+        self._fetcher = Fetcher(
+            world.store.blobs,
+            world.session,
+            locators,
+            kinds={STANDALONE: STANDALONE},
+            blob_folders=[blobs] if blobs else [],
+        )
+
+    def artifact(self, artifact: Artifact) -> Path:
+        """Fetch a wheel or an interpreter, and check its hash once per run."""
+        digest = Digest(artifact.sha256)
+        try:
+            return self._world.store.blobs.verified(self._fetcher.fetch(artifact))
+        except StoreError:
+            # A damaged object was set aside by the check: fetch it anew, once.
+            if self._world.store.blobs.has(digest):
+                raise
+            return self._world.store.blobs.verified(self._fetcher.fetch(artifact))
+
+    def deb(self, package: SystemPackage) -> Path:
+        """Fetch an OS package, and check its hash once per run."""
+        blobs = self._world.store.blobs
+        digest = Digest(package.sha256)
+        if blobs.has(digest, size=package.size):
+            try:
+                return blobs.verified(digest)
+            except StoreError:
+                if blobs.has(digest):
+                    raise
+        urls = locate_deb(package, mirrors=self._world.debian_mirrors(), sources=self._sources)
+        with tempfile.TemporaryFile(dir=self._world.store.root / "tmp") as file:
+            fetch_deb(package, urls, transport=self._world.transport, file=file)
+            file.seek(0)
+            blobs.add_stream(file, expected=digest, size=package.size)
+        return blobs.path(digest)
+
+    def blob(self, sha256: str) -> Path:
+        """Give bytes kept beside the lock, from the store."""
+        size = (self._blobs / sha256).stat().st_size if self._blobs and (self._blobs / sha256).is_file() else -1
+        artifact = Artifact(platform="", source="captured", file=f"blob {sha256[:12]}", size=size, sha256=sha256)
+        blobs = self._world.store.blobs
+        if size < 0 and blobs.has(Digest(sha256)):
+            return blobs.verified(Digest(sha256))
+        return self.artifact(artifact)
+
+    def open_deb(self) -> OpenDeb:
+        """Give a function that opens an OS package for reading."""
+
+        @contextmanager
+        def opened(package: SystemPackage) -> Iterator[RandomAccess]:
+            with FileReader(self.deb(package)) as reader:
+                yield reader
+
+        return opened
+
+    def prefetch(self, layers: Sequence[LayerPlan], progress: Callable[[str, int, int], None]) -> None:
+        """Fetch everything that some layers need, many at a time.
+
+        Raises:
+            MissingArtifactError: A source does not have what the lock pins.
+        """
+        wanted = [(name, job) for layer in layers for name, job in self._jobs(layer)]
+        with ThreadPoolExecutor(max_workers=_DOWNLOADS) as pool:
+            running = {pool.submit(job): name for name, job in wanted}
+            try:
+                for done, future in enumerate(as_completed(running)):
+                    future.result()
+                    progress(running[future], done + 1, len(wanted))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _jobs(self, layer: LayerPlan) -> Iterator[tuple[str, Callable[[], object]]]:
+        match layer:
+            case SystemLayer():
+                for package in layer.packages:
+                    if not self._world.store.blobs.has(Digest(package.sha256), size=package.size):
+                        yield package.name, partial(self.deb, package)
+            case InterpreterLayer():
+                yield layer.artifact.file, partial(self._fetcher.fetch, layer.artifact)
+            case PackagesLayer():
+                for row in layer.packages:
+                    yield row.name, partial(self._fetcher.fetch, artifact_of(row, layer.platform))
+            case _:
+                return

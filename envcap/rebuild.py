@@ -1,0 +1,101 @@
+"""`rebuild`: a lock to an image, from what the lock pins."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from envcap.build.image import build_image, unknown_layers
+from envcap.build.materials import ArtifactMaterials
+from envcap.digest import Digest
+from envcap.errors import BuildError, UsageError
+from envcap.lockfile.model import Expected, Lockfile
+from envcap.oci.image import Image
+from envcap.pinned import PinnedArtifacts
+from envcap.plan import plan_image
+from envcap.recipe import COMPRESSOR
+from envcap.verify import Level
+from envcap.world import World
+
+
+class Reporter(Protocol):
+    """Shows what is being done."""
+
+    def step(self, title: str) -> AbstractContextManager[Callable[[str, int, int], None]]:
+        """Open one step; it gives a function that takes what is done, how far, and of how much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild gave.
+
+    Attributes:
+        image: The image, its blobs in the store.
+        expected: What the lock expects on its platform, if it says.
+        level: How much of that was reached; None without an expectation.
+    """
+
+    image: Image
+    expected: Expected | None
+    level: Level | None
+
+
+def rebuild_lock(lockfile: Lockfile, *, blobs: Path, platform: str, world: World, talk: Reporter) -> Rebuilt:
+    """Fetch what a lock pins and build its image into the store.
+
+    Args:
+        lockfile: What to build.
+        blobs: The folder of bytes kept beside the lock.
+        platform: From `choose_platform`.
+        world: This machine.
+        talk: Shows progress.
+
+    Raises:
+        EnvcapError: Something pinned is gone, damaged or hostile, or the store can't be written.
+    """
+    plan = plan_image(lockfile, platform)
+    pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
+    materials = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
+    with talk.step("Fetching") as step:
+        pinned.prefetch(unknown_layers(plan, materials, world.store), step)
+    with talk.step("Building") as step:
+        image = build_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step)
+    expected = next((row for row in lockfile.expected if row.platform == platform), None)
+    return Rebuilt(image=image, expected=expected, level=reached_level(image, expected) if expected else None)
+
+
+def reached_level(image: Image, expected: Expected) -> Level:
+    """Compare an image with what its lock expects, by digests."""
+    if Digest.parse(expected.image_id) != image.image_id:
+        return Level.NONE
+    same = expected.manifest == str(image.descriptor.digest)
+    return Level.MANIFEST if same else Level.CONFIG
+
+
+def recorded(image: Image) -> Expected:
+    """Write an image as what a lock expects."""
+    return Expected(
+        platform=image.platform,
+        image_id=str(image.image_id),
+        manifest=str(image.descriptor.digest),
+        compressor=COMPRESSOR,
+        diff_ids=tuple(str(layer.diff_id) for layer in image.layers),
+    )
+
+
+def choose_platform(lockfile: Lockfile, wanted: str) -> str:
+    """Choose the platform to build: the wanted one, or the lock's only one.
+
+    Raises:
+        UsageError: The lock has several, and none was named.
+        BuildError: It has none.
+    """
+    platforms = sorted({package.platform for package in lockfile.system})
+    if wanted:
+        return wanted
+    if len(platforms) > 1:
+        raise UsageError(f"The lock covers {', '.join(platforms)}: name one with `--platform`")
+    if not platforms:
+        raise BuildError("The lock covers no platform: it pins no OS packages")
+    return platforms[0]

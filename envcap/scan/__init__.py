@@ -1,0 +1,133 @@
+"""Scans a live virtual environment into an `Environment`: read-only, importing and running nothing of what is in it.
+
+Only the environment's interpreter is run, once, isolated (`envcap.scan.probe`); everything else is read from disk.
+Sources: PEP 376, PEP 405, PEP 610, PEP 627, PyPA "Recording installed projects".
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from envcap.environment import ElfFacts, Environment, Finding, InterpreterFacts
+from envcap.errors import ScanError
+from envcap.scan.assemble import (
+    count_ignored,
+    duplicate_findings,
+    installed_files,
+    join_distributions,
+    link_findings,
+    sort_findings,
+)
+from envcap.scan.bytecode import unchecked_bytecode
+from envcap.scan.distributions import Installed, children, read_wheel_installs
+from envcap.scan.eggs import read_egg_installs
+from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
+from envcap.scan.files import Tree, walk_tree
+from envcap.scan.furniture import BYTECODE
+from envcap.scan.hashing import HashedFile, hash_files
+from envcap.scan.owners import assign_owners
+from envcap.scan.prefix import find_prefix, open_prefix
+from envcap.scan.probe import probe_interpreter
+from envcap.scan.reader import TreeReader
+from envcap.scan.runner import Runner, SubprocessRunner
+from envcap.scan.startup import note_startup_code
+
+__all__ = ["Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase (`probe`, `walk`, `metadata`, `hash`, `elf`), how much of it is done, and how much there is."""
+
+
+def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = None) -> Environment:
+    """Scan the virtual environment in the folder `prefix`.
+
+    Args:
+        prefix: Its folder, as `find_prefix` names it.
+        run: Starts the environment's interpreter for the probe.
+        progress: Told how far the scan is.
+
+    Raises:
+        ScanError: It is no virtual environment, or its interpreter doesn't answer. Anything odd inside an
+            environment is a finding instead.
+    """
+    tell = progress or (lambda _phase, _done, _total: None)
+    venv = open_prefix(prefix)
+    tell("probe", 0, 1)
+    interpreter = probe_interpreter(venv.executable, run=run)
+    tell("probe", 1, 1)
+    tell("walk", 0, 1)
+    tree = walk_tree(str(venv.prefix))
+    tell("walk", 1, 1)
+    reader = TreeReader(tree)
+    sites = _site_folders(tree, interpreter)
+    roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
+    tell("metadata", 0, 1)
+    installed = _read_installed(reader, sites, roots)
+    ownership = assign_owners(reader, installed)
+    tell("metadata", 1, 1)
+    kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
+    regular = [(path, tree.files[path].size) for path in kept if not tree.files[path].is_link]
+    hashed, hash_findings = hash_files(tree.prefix, regular, progress=lambda done: tell("hash", done, len(regular)))
+    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed)
+    tell("elf", 1, 1)
+    distributions = join_distributions(tree, installed, ownership, hashed)
+    findings: list[Finding] = [*tree.findings, *reader.findings, *hash_findings, *elf_findings]
+    findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()))
+    findings += [*duplicate_findings(distributions), *link_findings(tree, kept)]
+    if venv.system_site_packages:
+        message = "The environment also sees the packages of its base interpreter: they are not captured"
+        findings.append(Finding(code="system-site-packages", message=message, path="pyvenv.cfg"))
+    return Environment(
+        prefix=venv.prefix,
+        kind="venv",
+        interpreter=interpreter,
+        distributions=distributions,
+        unowned=installed_files(tree, ownership.unowned, hashed),
+        ignored=count_ignored(tree, ownership, len(regular) - len(hashed)),
+        elf=elf,
+        site_packages=sites[0],
+        system_site_packages=venv.system_site_packages,
+        findings=sort_findings(findings),
+    )
+
+
+def _read_installed(reader: TreeReader, sites: tuple[str, ...], roots: tuple[str, ...]) -> list[Installed]:
+    installed: list[Installed] = []
+    for site in sites:
+        names = children(reader.tree, site)
+        found = [
+            *read_wheel_installs(reader, site, names, roots),
+            *read_egg_installs(reader, site, names, roots),
+        ]
+        editables = [
+            one for one in found if one.distribution.direct_url and one.distribution.direct_url.kind == "editable"
+        ]
+        note_startup_code(reader, site, names, frozenset(path for one in editables for path in one.claims))
+        installed += found
+    return installed
+
+
+def _read_elf(
+    tree: Tree, interpreter: InterpreterFacts, kept: list[str], hashed: dict[str, HashedFile]
+) -> tuple[ElfFacts, tuple[Finding, ...]]:
+    sources = [
+        ElfSource(path=path, location=f"{tree.prefix}/{path}", sha256=content.sha256)
+        for path, content in hashed.items()
+        if content.is_elf
+    ]
+    links = [path for path in kept if tree.files[path].is_link and not tree.leaves_prefix(path)]
+    return read_elf_facts(sources, find_interpreter_elfs(interpreter), aliases=links)
+
+
+def _site_folders(tree: Tree, interpreter: InterpreterFacts) -> tuple[str, ...]:
+    """Return purelib and, where it is another folder, platlib, relative to the prefix."""
+    found: dict[str, None] = {}
+    for key in ("purelib", "platlib"):
+        path = interpreter.paths[key]
+        root = next((root for root in (tree.prefix, str(interpreter.prefix)) if path.startswith(f"{root}/")), None)
+        if root is None:
+            raise ScanError(
+                f"The interpreter's {key} is {path} (expected a folder inside {tree.prefix})",
+                hint="make the environment anew: it seems to have been moved or copied",
+            )
+        found[tree.real_path(path[len(root) + 1 :])] = None
+    return tuple(found)

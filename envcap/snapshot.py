@@ -1,0 +1,267 @@
+"""`snapshot`: a live environment to a lock whose image ID was computed from the live files."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from packaging.utils import canonicalize_name
+
+from envcap.blobs import BlobBytes
+from envcap.build.image import Prediction, predict_image
+from envcap.build.materials import ArtifactMaterials, LiveMaterials
+from envcap.digest import Digest
+from envcap.entry import Content
+from envcap.environment import Environment, Finding, FindingLevel
+from envcap.errors import ScanError
+from envcap.interpreter_origin import lock_interpreter
+from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
+from envcap.lock.debian_choice import choose_suite
+from envcap.lock.debian_deb import make_deb_reader
+from envcap.lock.debian_rows import source_of
+from envcap.lock.pypi import prove_distributions
+from envcap.lock.pypi_result import ProofResult
+from envcap.lockfile.model import (
+    CAPTURED,
+    Expected,
+    Interpreter,
+    LockedEnvironment,
+    Lockfile,
+    Source,
+    SystemPackage,
+)
+from envcap.pinned import PinnedArtifacts
+from envcap.plan import plan_image
+from envcap.recipe import RECIPE
+from envcap.scan import scan_environment
+from envcap.scan.runner import SubprocessRunner
+from envcap.sources.debian_archive import open_suite
+from envcap.wheel.layout import layout_of
+from envcap.world import StoredCache, World
+
+PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+_ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
+
+
+class Reporter(Protocol):
+    """Shows what is being done."""
+
+    def step(self, title: str) -> AbstractContextManager[Callable[[str, int, int], None]]:
+        """Open one step; it gives a function that takes what is done, how far, and of how much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRequest:
+    """What to capture.
+
+    Attributes:
+        prefix: The environment.
+        name: Name of the lock.
+        previous: The lock that it replaces, whose OS pins are kept; None with `--refresh-system`.
+        suite: Debian suite, or empty to choose.
+        system: More OS packages.
+        max_unowned: Bytes of unowned files that are captured at most.
+    """
+
+    prefix: Path
+    name: str
+    previous: Lockfile | None = None
+    suite: str = ""
+    system: tuple[str, ...] = ()
+    max_unowned: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a snapshot gave.
+
+    Attributes:
+        lockfile: The lock.
+        kept: The sha256 of each blob beside the lock, and what writes its bytes.
+        environment: The scan.
+        results: The proof of each distribution.
+        prediction: The image that the live files give.
+        findings: What the user should know, warnings first.
+    """
+
+    lockfile: Lockfile
+    kept: tuple[tuple[str, BlobBytes], ...]
+    environment: Environment
+    results: tuple[ProofResult, ...]
+    prediction: Prediction
+    findings: tuple[Finding, ...]
+
+
+def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Snapshot:
+    """Scan an environment, prove where each byte came from, pin it, and compute its image ID from the live files.
+
+    Args:
+        request: What to capture.
+        world: This machine.
+        talk: Shows progress.
+
+    Raises:
+        EnvcapError: The environment can't be read, or what it needs can't be pinned.
+    """
+    with talk.step("Scanning") as step:
+        environment = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
+    platform = _platform(environment)
+    with talk.step("Proving") as step:
+        results = _prove(environment, world, step)
+    with talk.step("Capturing") as step:
+        step("packages", 0, 0)
+        layout = layout_of(environment.interpreter.version)
+        packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
+        captured, unowned_kept, unowned_findings = lock_unowned(environment, limit=request.max_unowned)
+        step("interpreter", 0, 0)
+        interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
+    with talk.step("OS packages") as step:
+        step("resolving", 0, 0)
+        system, system_sources, system_findings = _lock_system(environment, interpreter, platform, request, world)
+    lockfile = Lockfile(
+        name=request.name,
+        recipe=RECIPE,
+        environment=LockedEnvironment(
+            kind=environment.kind,
+            newest_upload=newest_upload(results),
+            system_site_packages=environment.system_site_packages,
+            markers=dict(environment.interpreter.markers),
+        ),
+        interpreter=interpreter,
+        sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
+        packages=packages.packages,
+        system=system,
+        captured=captured,
+    )
+    with talk.step("Computing the image ID") as step:
+        prediction = predict(lockfile, platform, environment, world, step)
+    findings = (
+        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
+        *interpreter_findings, *system_findings,
+    )  # fmt: skip
+    return Snapshot(
+        lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
+        kept=tuple(_kept(packages, unowned_kept, interpreter, world)),
+        environment=environment,
+        results=results,
+        prediction=prediction,
+        findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
+    )
+
+
+def predict(
+    lockfile: Lockfile, platform: str, environment: Environment, world: World, step: Callable[[str, int, int], None]
+) -> Prediction:
+    """Compute the image ID of a lock from the live files of its environment.
+
+    Raises:
+        EnvcapError: A live file or an artifact can't be read.
+    """
+    plan = plan_image(lockfile, platform)
+    pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=None)
+    artifacts = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
+    materials = LiveMaterials(environment=environment, artifacts=artifacts, normalise=canonicalize_name)
+    return predict_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step)
+
+
+def _prove(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> tuple[ProofResult, ...]:
+    done = 0
+
+    def tell(result: ProofResult) -> None:
+        nonlocal done
+        done += 1
+        step(result.distribution.name, done, len(environment.distributions))
+
+    return prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+
+
+def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]:
+    def capture(produce: Callable[[Callable[[bytes], object]], None]) -> tuple[str, int]:
+        with world.store.blobs.writer() as writer:
+            produce(writer.write)
+            size = writer.size
+            return writer.commit().hex, size
+
+    return capture
+
+
+def _lock_system(
+    environment: Environment, interpreter: Interpreter, platform: str, request: SnapshotRequest, world: World
+) -> tuple[tuple[SystemPackage, ...], tuple[Source, ...], tuple[Finding, ...]]:
+    architecture = _ARCHITECTURES[platform]
+    access = world.debian_access()
+    pins = Pins(packages=request.previous.system, sources=request.previous.sources) if request.previous else NO_PINS
+    suite = choose_suite(
+        environment.elf,
+        origin=interpreter.origin,
+        version=interpreter.version,
+        wanted=request.suite or _pinned_suite(pins),
+        open_suite=lambda name: open_suite(access, name, architecture),
+    )
+    # The rows being resolved name these sources already; older pins name their own.
+    sources = (*pins.sources, *(source_of(release) for release in suite.releases))
+    pinned = PinnedArtifacts(world, sources=sources, blobs=None)
+    needs = SystemNeeds(
+        elf=environment.elf,
+        origin=interpreter.origin,
+        version=interpreter.version,
+        requested=request.system,
+        site_packages=environment.site_packages,
+    )
+    read_deb = make_deb_reader(pinned.open_deb(), StoredCache(world.store))
+    return lock_system_packages(needs, suite=suite, platform=platform, read_deb=read_deb, pins=pins)
+
+
+def _pinned_suite(pins: Pins) -> str | None:
+    """Stay in the suite of an earlier lock: its pins would be worth nothing in another."""
+    return min((source.suite for source in pins.sources if source.kind == "debian"), key=len, default=None)
+
+
+def _kept(
+    packages: LockedPackages, unowned: Sequence[tuple[str, Content]], interpreter: Interpreter, world: World
+) -> list[tuple[str, BlobBytes]]:
+    """List what lies beside the lock: captured artifacts from the store, patches and unowned files from the prefix."""
+    stored = [*packages.captured, *(row.sha256 for row in interpreter.artifacts if row.source == CAPTURED)]
+    kept: list[tuple[str, BlobBytes]] = [(sha256, _from_store(world, sha256)) for sha256 in stored]
+    kept += [(sha256, _from_content(content)) for sha256, content in (*packages.kept, *unowned)]
+    return kept
+
+
+def _from_store(world: World, sha256: str) -> BlobBytes:
+    return lambda file: world.store.blobs.copy_to(Digest(sha256), file)
+
+
+def _from_content(content: Content) -> BlobBytes:
+    return lambda file: file.writelines(content.chunks())
+
+
+def _expected(platform: str, prediction: Prediction) -> Expected:
+    return Expected(
+        platform=platform,
+        image_id=str(prediction.image_id),
+        diff_ids=tuple(str(diff_id) for diff_id in prediction.diff_ids),
+    )
+
+
+def _interpreter_sources(interpreter: Interpreter) -> list[Source]:
+    names = {artifact.source for artifact in interpreter.artifacts} - {CAPTURED}
+    return [Source(name=name, kind=name) for name in sorted(names)]
+
+
+def _sorted_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
+    by_name = {source.name: source for source in sources}
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _platform(environment: Environment) -> str:
+    machine = environment.interpreter.markers.get("platform_machine", "")
+    system = environment.interpreter.markers.get("sys_platform", "")
+    if system != "linux" or machine not in PLATFORMS:
+        raise ScanError(
+            f"The environment is for {system or 'an unknown system'} on {machine or 'an unknown machine'} "
+            f"(expected linux on {' or '.join(PLATFORMS)})",
+            hint="take the snapshot on a Linux machine or in a Linux virtual machine",
+        )
+    return PLATFORMS[machine]

@@ -1,0 +1,81 @@
+"""Where a locked .deb may be fetched: the machine's mirrors first, then the distribution's snapshot archive.
+
+A mirror drops a superseded package within days; the snapshot archive keeps every state. The lock has the time, the
+Release file (field `Snapshots`) or `ENVCAP_DEBIAN_SNAPSHOT` the archive's address. The sha256 is the authority.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from typing import IO
+from urllib.parse import quote
+
+from envcap.digest import CHUNK_SIZE
+from envcap.errors import MissingArtifactError, SourceError
+from envcap.lockfile.model import Source, SystemPackage
+from envcap.sources.debian_settings import DebianMirrors
+from envcap.sources.debian_transport import Transport
+from envcap.sources.scrub import scrub_url
+
+
+def locate_deb(package: SystemPackage, *, mirrors: DebianMirrors, sources: Iterable[Source]) -> Iterator[str]:
+    """Give the addresses of a locked .deb, to be tried in order; they may hold credentials of the settings.
+
+    Args:
+        package: A row of the lock.
+        mirrors: This machine's mirrors.
+        sources: The lock's sources.
+    """
+    source = next((row for row in sources if row.name == package.source), None)
+    suite = source.suite if source is not None else ""
+    # Names in a pool hold `+` and `~`, which are themselves in a path, but `%` and `?` would not be.
+    path = quote(package.file, safe="/+~:")
+    for mirror in mirrors.of_suite(suite):
+        yield f"{mirror.uri}/{path}"
+    if source is None or source.release <= 0:
+        return
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(source.release))
+    archive = "debian-security" if suite.endswith("-security") else "debian"
+    for template in dict.fromkeys((mirrors.snapshot, source.snapshot)):
+        if "@SNAPSHOTID@" in template:
+            base = template.replace("@SNAPSHOTID@", stamp).replace("@ARCHIVE@", archive)
+            yield f"{base.rstrip('/')}/{path}"
+
+
+def fetch_deb(package: SystemPackage, urls: Iterable[str], *, transport: Transport, file: IO[bytes]) -> str:
+    """Fetch a locked .deb into a file, from the first address that has the right bytes.
+
+    Args:
+        package: A row of the lock.
+        urls: From `locate_deb`.
+        transport: Reads mirrors.
+        file: Empty, writable and seekable; holds the package afterwards.
+
+    Returns:
+        The address, scrubbed.
+
+    Raises:
+        MissingArtifactError: No address has it; the message lists what each of them said.
+    """
+    said: list[str] = []
+    for url in urls:
+        file.seek(0)
+        file.truncate()
+        sha256 = hashlib.sha256()
+        try:
+            for chunk in transport.stream(url, limit=package.size + CHUNK_SIZE):
+                sha256.update(chunk)
+                file.write(chunk)
+        except SourceError as error:
+            said.append(error.message)
+            continue
+        if file.tell() == package.size and sha256.hexdigest() == package.sha256:
+            return scrub_url(url)
+        said.append(
+            f"{scrub_url(url)} has other bytes (expected {package.size} with sha256 {package.sha256},"
+            f" found {file.tell()} with {sha256.hexdigest()})"
+        )
+    raise MissingArtifactError(
+        f"No source has {package.name} {package.version} ({'; '.join(said) or 'no mirror was asked'})",
+        hint="set ENVCAP_DEBIAN_SNAPSHOT to a snapshot archive, or renew the pins with `--refresh-system`",
+    )

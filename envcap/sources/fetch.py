@@ -1,0 +1,127 @@
+"""Having a pinned file in the store: as it is there, from beside the lock, or from a source by name and hash."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from envcap.digest import CHUNK_SIZE, Digest
+from envcap.errors import DigestError, MissingArtifactError, SourceError
+from envcap.lockfile.model import CAPTURED, Artifact
+from envcap.sources.answer import AnswerError, Meter
+from envcap.sources.download import Sink, download
+from envcap.sources.http import OFFLINE_HINT, Session
+from envcap.sources.locate import FilePlace, Locator, Refusal
+from envcap.sources.location import path_of_file_url
+from envcap.store.blobs import BlobStore
+
+SIMPLE_INDEX: Final = "simple-index"
+
+
+class Fetcher:
+    """Fetches pinned files, each once; safe to share between threads.
+
+    Attributes:
+        store: Where they go.
+    """
+
+    def __init__(
+        self,
+        store: BlobStore,
+        session: Session,
+        locators: Mapping[str, Locator],
+        *,
+        kinds: Mapping[str, str],
+        blob_folders: Sequence[Path] = (),
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            store: Where files go.
+            session: Where servers are asked.
+            locators: By kind of source: `simple-index`, `debian`, …
+            kinds: Kind by the source's name, from the lock; sources not named there are simple indexes.
+            blob_folders: Folders of files named by their hash, beside the lock or in a bundle.
+        """
+        self.store = store
+        self._session = session
+        self._locators = locators
+        self._kinds = kinds
+        self._blob_folders = tuple(blob_folders)
+
+    def fetch(self, artifact: Artifact, *, meter: Meter | None = None) -> Digest:
+        """Have a file in the store.
+
+        Args:
+            artifact: What is pinned.
+            meter: Counts what is received.
+
+        Returns:
+            Its digest: the name under which the store has it.
+
+        Raises:
+            MissingArtifactError: No source has it; the message says who was asked and what each answered.
+            StoreError: The store can't be written.
+        """
+        digest = Digest(artifact.sha256)
+        if self.store.has(digest, size=artifact.size):
+            return digest
+        refusals: list[Refusal] = []
+        for place in self._places(artifact):
+            if isinstance(place, Refusal):
+                refusals.append(place)
+                continue
+            try:
+                self.store.ensure(
+                    digest,
+                    lambda sink, place=place: self._copy(place, sink, artifact, meter or Meter()),  # type: ignore[misc]
+                    size=artifact.size,
+                    check=True,
+                )
+            except DigestError:
+                refusals.append(Refusal(shown=place.shown, answer="sent bytes with another hash"))
+            except SourceError as error:
+                refusals.append(Refusal(shown=place.shown, answer=error.message))
+            else:
+                return digest
+        raise _missing(artifact, refusals, offline=self._session.offline)
+
+    def _places(self, artifact: Artifact) -> Iterator[FilePlace | Refusal]:
+        for folder in self._blob_folders:
+            for path in (folder / artifact.sha256, folder / artifact.sha256[:2] / artifact.sha256):
+                if path.is_file():
+                    yield FilePlace(url=path.absolute().as_uri(), shown="the blobs beside the lock")
+        if artifact.source == CAPTURED:
+            yield Refusal(shown="the blobs beside the lock", answer="do not have it; only they can")
+            return
+        locator = self._locators.get(self._kinds.get(artifact.source, SIMPLE_INDEX)) or self._locators[SIMPLE_INDEX]
+        yield from locator.urls(artifact)
+
+    def _copy(self, place: FilePlace, sink: Sink, artifact: Artifact, meter: Meter) -> None:
+        if place.url.startswith("file:"):
+            _copy_file(path_of_file_url(place.url), sink, artifact.size)
+        else:
+            download(self._session, place.url, sink, size=artifact.size, meter=meter)
+
+
+def _copy_file(path: Path, sink: Sink, size: int) -> None:
+    """Copy a file of this machine, as far as it has the right size."""
+    try:
+        with path.open("rb") as file:
+            left = size
+            while chunk := file.read(min(CHUNK_SIZE, left + 1)):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                sink.write(chunk)
+    except OSError as error:
+        raise AnswerError(f"can't be read: {error.strerror}", reason="unreachable") from error
+    if left:
+        raise AnswerError(f"has another size (expected {size} bytes)", reason="garbage")
+
+
+def _missing(artifact: Artifact, refusals: list[Refusal], *, offline: bool) -> MissingArtifactError:
+    asked = "; ".join(f"{refusal.shown}: {refusal.answer}" for refusal in refusals)
+    return MissingArtifactError(
+        f"Can't find {artifact.file} (sha256:{artifact.sha256}). The store: does not have it; {asked or 'nobody else'}",
+        hint=OFFLINE_HINT if offline else "name an index that has it with `--index`, or add a bundle",
+    )

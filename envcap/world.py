@@ -1,0 +1,149 @@
+"""This machine, as an argument: what the verbs may ask of it, gathered once by the command line.
+
+Environment variables, home, clock, network and store enter here and nowhere else.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envcap.digest import Digest
+from envcap.errors import SourceError
+from envcap.sources.client import make_client
+from envcap.sources.debian_archive import DebianAccess
+from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
+from envcap.sources.debian_signature import run_command
+from envcap.sources.debian_transport import MirrorTransport, Transport
+from envcap.sources.http import OFFLINE_HINT, Session
+from envcap.sources.scrub import scrub_url
+from envcap.sources.settings import find_index_settings
+from envcap.store import Store, open_store
+from envcap.store.actions import action_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the process was started with.
+
+    Attributes:
+        environ: Environment variables.
+        home: The user's home.
+        cwd: The current folder.
+        store: Where the content store is.
+        offline: Ask nobody.
+        indexes: Package indexes named on the command line.
+        jobs: Threads for work that keeps a core busy.
+        now: Seconds since the epoch.
+    """
+
+    environ: Mapping[str, str]
+    home: Path
+    cwd: Path
+    store: Path
+    offline: bool = False
+    indexes: tuple[str, ...] = ()
+    jobs: int = 2
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """An open store and open connections.
+
+    Attributes:
+        machine: What it was made from.
+        store: The store.
+        session: Package indexes and their credentials.
+        transport: Debian mirrors.
+    """
+
+    machine: Machine
+    store: Store
+    session: Session
+    transport: Transport
+
+    def debian_mirrors(self) -> DebianMirrors:
+        """Find the machine's Debian mirrors.
+
+        Raises:
+            SystemPackageError: None is known.
+        """
+        return find_debian_mirrors(self.machine.environ)
+
+    def debian_access(self) -> DebianAccess:
+        """Give what reading a Debian archive takes."""
+        return DebianAccess(
+            mirrors=self.debian_mirrors(),
+            transport=self.transport,
+            cache=StoredCache(self.store),
+            run=run_command,
+            now=self.machine.now,
+        )
+
+
+@contextmanager
+def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[World]:
+    """Open the store and the connections, and close them again.
+
+    Args:
+        machine: This machine.
+        prefix: An environment whose own `pip.conf` counts, if any.
+
+    Raises:
+        StoreError: The store can't be used.
+        UsageError: A setting makes no sense.
+    """
+    with ExitStack() as stack:
+        store = open_store(machine.store)
+        stack.enter_context(store.in_use())
+        settings = find_index_settings(
+            machine.environ, machine.home, machine.cwd, extra_indexes=machine.indexes, prefix=prefix
+        )
+        session = stack.enter_context(Session(settings, offline=machine.offline, sleep=time.sleep))
+        client = stack.enter_context(make_client(settings))
+        transport = MirrorTransport(client)
+        yield World(
+            machine=machine,
+            store=store,
+            session=session,
+            transport=LocalTransport(transport) if machine.offline else transport,
+        )
+
+
+class LocalTransport:
+    """A transport that asks no server: `--offline`."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+
+    def stream(self, url: str, *, limit: int) -> Iterator[bytes]:
+        """Yield the bytes of a local file; refuse everything else."""
+        if not url.startswith("file:"):
+            raise SourceError(f"{scrub_url(url)} was not asked (offline)", hint=OFFLINE_HINT)
+        return self._inner.stream(url, limit=limit)
+
+
+class StoredCache:
+    """Parsed indexes, kept in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, key: str) -> bytes | None:
+        """Recall a table, or None."""
+        record = self._store.recall(_key(key))
+        if record is None:
+            return None
+        with self._store.blobs.open_verified(Digest.parse(str(record["blob"]))) as file:
+            return file.read()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep a table."""
+        digest = self._store.blobs.add_bytes(data)
+        self._store.actions.put(_key(key), {"blob": str(digest)}, blobs=[digest])
+
+
+def _key(key: str) -> Digest:
+    return action_key("index", {"key": key})

@@ -1,0 +1,135 @@
+"""Finding the environment that the user means."""
+
+from pathlib import Path
+
+import pytest
+
+from envcap.errors import ScanError
+from envcap.scan.prefix import find_prefix, open_prefix, parse_config
+from tests.scan.env_builder import make_env, write
+
+
+def test_folder_interpreter_and_active_environment_are_one(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+
+    by_folder = find_prefix(prefix, {})
+
+    assert by_folder.prefix == prefix
+    assert by_folder.executable == prefix / "bin/python"
+    assert find_prefix(prefix / "bin/python", {}) == by_folder
+    assert find_prefix(prefix / "bin/python3", {}) == by_folder
+    assert find_prefix(None, {"VIRTUAL_ENV": str(prefix), "CONDA_PREFIX": "/elsewhere"}) == by_folder
+
+
+def test_prefix_behind_a_symlink_is_resolved(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    (tmp_path / "link").symlink_to(prefix)
+
+    assert find_prefix(tmp_path / "link", {}).prefix == prefix
+
+
+def test_relative_path_is_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = make_env(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    assert find_prefix(Path("env"), {}).prefix == prefix
+
+
+def test_config_is_read_as_site_reads_it() -> None:
+    text = "Home = /a = b\r\nINCLUDE-system-site-packages=TRUE\nnonsense\n\n"
+
+    assert parse_config(text) == {"home": "/a = b", "include-system-site-packages": "TRUE"}
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("True", True), ("false", False), ("yes", False)])
+def test_system_site_packages_is_the_word_true(tmp_path: Path, value: str, expected: bool) -> None:  # noqa: FBT001 - parametrized
+    prefix = make_env(tmp_path)
+    (prefix / "pyvenv.cfg").write_text(f"include-system-site-packages = {value}\n")
+
+    assert open_prefix(prefix).system_site_packages is expected
+
+
+def test_nothing_named_and_nothing_active_is_an_error() -> None:
+    with pytest.raises(ScanError, match="none is active") as caught:
+        find_prefix(None, {})
+    assert "name a virtual environment" in caught.value.hint
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="gone does not exist"):
+        find_prefix(tmp_path / "gone", {})
+
+
+def test_folder_without_config_is_no_environment(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match=r"expected pyvenv\.cfg in it"):
+        find_prefix(tmp_path, {})
+
+
+def test_project_folder_is_answered_with_its_environment(tmp_path: Path) -> None:
+    make_env(tmp_path).rename(tmp_path / ".venv")
+
+    with pytest.raises(ScanError) as caught:
+        find_prefix(tmp_path, {})
+    assert caught.value.hint == f"name {tmp_path / '.venv'}, which is one"
+
+
+def test_other_file_is_no_environment(tmp_path: Path) -> None:
+    write(tmp_path, {"requirements.txt": ""})
+
+    with pytest.raises(ScanError, match="is a file"):
+        find_prefix(tmp_path / "requirements.txt", {})
+
+
+def test_conda_environment_is_not_supported_yet(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "conda-meta").mkdir()
+
+    with pytest.raises(ScanError, match="conda environment") as caught:
+        find_prefix(None, {"CONDA_PREFIX": str(prefix)})
+    assert "next release" in caught.value.hint
+
+
+def test_whole_installation_is_not_supported_yet(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/python3": "#!/bin/sh\n"})
+
+    with pytest.raises(ScanError, match="whole Python installation") as caught:
+        find_prefix(tmp_path / "bin/python3", {})
+    assert "next release" in caught.value.hint
+
+
+@pytest.mark.parametrize("named", [".", "bin/python"])
+def test_dangling_interpreter_says_where_it_pointed(tmp_path: Path, named: str) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "bin/python").unlink()
+    (prefix / "bin/python").symlink_to("python3.11")
+    (prefix / "bin/python3.11").symlink_to("/nonexistent/bin/python3.11")
+
+    with pytest.raises(ScanError, match=r"points to /nonexistent/bin/python3\.11, which does not exist"):
+        find_prefix(prefix / named, {})
+
+
+def test_interpreter_that_links_to_itself_is_an_error(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "bin/python").unlink()
+    (prefix / "bin/python").symlink_to("python")
+
+    with pytest.raises(ScanError):
+        find_prefix(prefix, {})
+
+
+def test_environment_without_interpreter_is_an_error(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "bin/python").unlink()
+    (prefix / "bin/python3").unlink()
+
+    with pytest.raises(ScanError, match="has no interpreter"):
+        find_prefix(prefix, {})
+
+
+def test_interpreter_must_be_executable(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "bin/python").unlink()
+    write(prefix, {"bin/python": "text"})
+
+    with pytest.raises(ScanError, match="not executable"):
+        find_prefix(prefix, {})
