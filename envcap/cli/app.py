@@ -104,7 +104,7 @@ def rebuild(
     record: Annotated[bool, typer.Option("--record", help="Write what was built into the lock as expected.")] = False,
     index: IndexOption = None,
     offline: OfflineOption = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Layers built at a time [default: CPUs].")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, max=64, help="Layers built at a time [default: CPUs].")] = 0,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

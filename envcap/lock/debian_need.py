@@ -53,8 +53,7 @@ class NeedResolver:
         self._read_deb = read_deb
         self._platform = platform
         self._holders: dict[str, str] = {}
-        for name in sorted(selection.chosen):
-            self._note_provided(selection.chosen[name])
+        self._unread = sorted(selection.chosen)
 
     def add(self, need: ElfNeed) -> None:
         """Add the package that holds a soname, and what it needs in turn.
@@ -110,6 +109,9 @@ class NeedResolver:
                 )
 
     def _find(self, soname: str, owner: DebianPackage | None) -> DebianPackage | None:
+        # Packages chosen whole are read when something is needed at all: they are needed for the image anyway.
+        while self._unread:
+            self._note_provided(self._selection.chosen[self._unread.pop(0)])
         if name := self._holders.get(soname):
             return self._selection.chosen[name]
         for package in self._candidates(soname, owner):

@@ -199,8 +199,8 @@ class _Hashing:
 def _suffix(file: _Hashing) -> str:
     head = file.peek(4)
     if head.startswith(_GZIP):
-        return "gz"
-    return "zst" if head.startswith(_ZSTD) else ""
+        return ".gz"
+    return ".zst" if head.startswith(_ZSTD) else ""
 
 
 class _Folder:

@@ -6,6 +6,7 @@ The engine is found as docker's own tools find it: `DOCKER_HOST`, the context, t
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +30,7 @@ def load_image(image: Image, *, tag: str, progress: Progress) -> Digest:
     client = _connect()
     failure: list[EnvcapError] = []
     try:
-        with client:
+        with closing(client):
             loaded = client.images.load(_chunks(image, tag, progress, failure))
     except (docker.errors.DockerException, docker.errors.ImageLoadError, OSError) as error:
         if failure:
@@ -53,7 +54,7 @@ def save_image(reference: str, file: BinaryIO) -> None:
 
     client = _connect()
     try:
-        with client:
+        with closing(client):
             file.writelines(client.images.get(reference).save(chunk_size=CHUNK_SIZE, named=False))
     except (docker.errors.DockerException, OSError) as error:
         raise SinkError(
@@ -101,6 +102,6 @@ def _chunks(image: Image, tag: str, progress: Progress, failure: list[EnvcapErro
         raise OSError(failure[0].message)
 
 
-def is_docker_reference(text: str) -> str:
+def docker_reference(text: str) -> str:
     """Give the reference of `docker:REF`, or an empty string for anything else (paths may hold colons too)."""
     return text.removeprefix("docker:") if text.startswith("docker:") and not Path(text).exists() else ""

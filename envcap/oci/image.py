@@ -70,6 +70,9 @@ class BlobSource(Protocol):
     def copy_to(self, digest: Digest, destination: BinaryIO) -> None:
         """Copy a blob, checking its hash on the way."""
 
+    def open(self, digest: Digest) -> BinaryIO:
+        """Open a blob; whoever reads it checks its hash."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:

@@ -42,7 +42,7 @@ def write_rootfs(image: Image, folder: Path, *, epoch: int, scratch: Path, progr
             with tempfile.TemporaryFile(dir=scratch) as blob, tempfile.TemporaryFile(dir=scratch) as spool:
                 image.blobs.copy_to(layer.digest, blob)
                 blob.seek(0)
-                for member in read_tar(decompress(blob, "gz", name=layer.what), name=layer.what, spool=spool):
+                for member in read_tar(decompress(blob, ".gz", name=layer.what), name=layer.what, spool=spool):
                     _write(folder, member, epoch, folders)
             progress(layer.what, number + 1, len(image.layers))
         for path, mode in sorted(folders.items(), reverse=True):

@@ -21,7 +21,9 @@ Runner = Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]
 """Runs a command with its output captured; raises FileNotFoundError where there is no such program."""
 
 _TIME_LIMIT: Final = 60.0
-_BLOCK: Final = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\s*?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
+_BLOCK: Final = re.compile(
+    rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\s*?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL
+)
 _CLEARSIGNED: Final = re.compile(
     rb"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash: [^\n]+\n)*\n(?P<text>.*\n)-----BEGIN PGP SIGNATURE-----\n.*"
     rb"-----END PGP SIGNATURE-----\s*\Z",

@@ -76,7 +76,8 @@ def find_index_settings(
     uv = read_uv_settings(environ, home, cwd, root=root)
     named = [_checked_url(url, home, cwd) for url in extra_indexes]
     rules: list[Credential | None] = []
-    indexes = tuple(_locations(pip, uv, named, home, cwd, rules))
+    findings = [*pip.findings, *uv.findings]
+    indexes = tuple(_locations(pip, uv, named, home, cwd, rules, findings))
     certificate = next((Path(path) for path in _certificates(pip, environ) if path), None)
     client = pip.client_certificate or environ.get("SSL_CLIENT_CERT", "")
     timeouts = [seconds for seconds in (pip.timeout, uv.timeout) if seconds]
@@ -88,7 +89,7 @@ def find_index_settings(
         proxies=read_proxies(environ, configured=pip.proxy),
         trusted_hosts=tuple(dict.fromkeys([*pip.trusted_hosts, *uv.trusted_hosts])),
         timeout=min(max(timeouts), LONGEST_TIMEOUT) if timeouts else DEFAULT_TIMEOUT,
-        findings=pip.findings + uv.findings,
+        findings=tuple(findings),
     )
 
 
@@ -105,7 +106,13 @@ def _certificates(pip: ToolSettings, environ: Mapping[str, str]) -> Iterable[str
 
 
 def _locations(
-    pip: ToolSettings, uv: ToolSettings, named: list[str], home: Path, cwd: Path, rules: list[Credential | None]
+    pip: ToolSettings,
+    uv: ToolSettings,
+    named: list[str],
+    home: Path,
+    cwd: Path,
+    rules: list[Credential | None],
+    findings: list[Finding],
 ) -> Iterable[IndexLocation]:
     """List each place once, the local ones last; userinfo goes to the rules."""
     defaults: list[str] = []
@@ -125,7 +132,11 @@ def _locations(
     ]
     found: dict[str, IndexLocation] = {}
     for text, kind, is_default in rows:
-        url, credential = split_userinfo(_as_url(text, home, cwd))
+        try:
+            url, credential = split_userinfo(_as_url(text, home, cwd))
+        except ValueError:
+            findings.append(Finding(code="config-unreadable", message="A configured index is no URL; it is not asked"))
+            continue
         rules.append(credential)
         url = url.rstrip("/") if kind == "simple" else url
         name = DEFAULT_NAME if is_default else name_index(url)

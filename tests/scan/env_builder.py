@@ -29,7 +29,7 @@ class FakeRunner:
 
     def __call__(self, argv: Sequence[str], *, timeout: float) -> Completed:
         self.calls.append(list(argv))
-        answer = probe_answer(self.prefix) | self.changes
+        answer = {**probe_answer(self.prefix), **self.changes}
         return Completed(returncode=0, stdout=json.dumps(answer).encode(), stderr=b"")
 
 
@@ -132,7 +132,9 @@ def add_dist(
     return f"{SITE}/{info}"
 
 
-def make_wheel(folder: Path, name: str, files: Mapping[str, str], *, entry_points: str = "", version: str = "1.0") -> Path:
+def make_wheel(
+    folder: Path, name: str, files: Mapping[str, str], *, entry_points: str = "", version: str = "1.0"
+) -> Path:
     """Build a real wheel that pip and uv install."""
     info = f"{name}-{version}.dist-info"
     everything = {
@@ -206,7 +208,8 @@ def make_elf(spec: ElfSpec) -> bytes:
     dynamic = b"".join(struct.pack(pair, tag, value) for tag, value in tags)
     head = b"\x7fELF" + bytes([2 if spec.wide else 1, 1 if spec.little else 2, 1]) + bytes(9)
     address = "Q" if spec.wide else "I"
-    head += struct.pack(order + "HHI" + address * 3 + "IHHHHHH", 3, spec.machine, 1, 0, header_size, 0, 0, header_size, entry_size, 2, 0, 0, 0)  # fmt: skip
+    sizes = (header_size, entry_size, 2, 0, 0, 0)
+    head += struct.pack(f"{order}HHI{address * 3}IHHHHHH", 3, spec.machine, 1, 0, header_size, 0, 0, *sizes)
     if spec.wide:
         head += struct.pack(order + "IIQQQQQQ", 1, 5, 0, 0x1000, 0, total, total, 0x1000)
         head += struct.pack(order + "IIQQQQQQ", 2, 6, dynamic_at, dynamic_at + 0x1000, 0, dynamic_size, dynamic_size, 8)
@@ -224,9 +227,9 @@ def pythons() -> dict[str, Path]:
         minor = path.name.removeprefix("python3.")
         if minor.isdigit() and 8 <= int(minor) <= 13:
             found[f"3.{minor}"] = path
-    for minor in range(8, 14):
+    for number in range(8, 14):
         for folder in os.environ.get("PATH", "").split(os.pathsep):
-            path = Path(folder, f"python3.{minor}")
+            path = Path(folder, f"python3.{number}")
             if "shims" not in path.parts and path.is_file():
-                found.setdefault(f"3.{minor}", path)
+                found.setdefault(f"3.{number}", path)
     return found

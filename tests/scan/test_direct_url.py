@@ -12,7 +12,9 @@ from envcap.scan.direct_url import parse_direct_url, project_name
 SHA = "ab" * 32
 
 
-@pytest.mark.parametrize("archive", [{"hashes": {"sha256": SHA}}, {"hash": f"sha256={SHA}"}, {"hashes": {"sha256": SHA.upper()}}])
+@pytest.mark.parametrize(
+    "archive", [{"hashes": {"sha256": SHA}}, {"hash": f"sha256={SHA}"}, {"hashes": {"sha256": SHA.upper()}}]
+)
 def test_archive_with_its_hash(archive: dict[str, object]) -> None:
     text = json.dumps({"url": "https://me:pw@example.org/a.whl", "archive_info": archive})
 
@@ -35,7 +37,9 @@ def test_vcs_with_commit_and_subdirectory() -> None:
     )
 
 
-@pytest.mark.parametrize(("info", "kind"), [({"editable": True}, "editable"), ({}, "directory"), ({"editable": 1}, "directory")])
+@pytest.mark.parametrize(
+    ("info", "kind"), [({"editable": True}, "editable"), ({}, "directory"), ({"editable": 1}, "directory")]
+)
 def test_folder_is_editable_only_if_it_says_so(info: dict[str, object], kind: str) -> None:
     direct_url = parse_direct_url(json.dumps({"url": "file:///some/project", "dir_info": info}))
 
@@ -56,7 +60,9 @@ def test_nonsense_is_none(text: str) -> None:
     assert parse_direct_url(text) is None
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["vcs", "hash", "hashes", "commit_id", "editable"]), inner))  # fmt: skip
+KEYS = st.sampled_from(["vcs", "hash", "hashes", "commit_id", "editable"])
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=8)
 
 
 @given(st.dictionaries(st.sampled_from(["url", "vcs_info", "dir_info", "archive_info", "subdirectory"]), JSON))

@@ -82,7 +82,7 @@ def test_live_files_hash_to_what_the_record_says(tmp_path: Path, newline: str) -
 
 def test_rows_via_lib64_own_the_files_in_lib(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
-    add_dist(prefix, "pkg", rows=[f"../../../lib64/python3.11/site-packages/pkg.py,,", f"{prefix}/lib64/x,,"])
+    add_dist(prefix, "pkg", rows=["../../../lib64/python3.11/site-packages/pkg.py,,", f"{prefix}/lib64/x,,"])
     write(prefix, {f"{SITE}/pkg.py": "x", "lib/x": "x"})
 
     environment = scan(prefix)
@@ -221,7 +221,13 @@ def test_metadata_folder_that_is_a_symlink_is_content_and_no_distribution(tmp_pa
 
 def test_distribution_without_record_owns_the_modules_that_it_names(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
-    files: dict[str, bytes | str] = {"mod/a.py": "", "mod/sub/b.py": "", "other.py": "", "taken/x.py": "", "modern/c.py": ""}
+    files: dict[str, bytes | str] = {
+        "mod/a.py": "",
+        "mod/sub/b.py": "",
+        "other.py": "",
+        "taken/x.py": "",
+        "modern/c.py": "",
+    }
     info = add_dist(prefix, "pkg", files, metadata={"top_level.txt": "mod\nother\ntaken\n../bad\n"})
     (prefix / info / "RECORD").unlink()
     add_dist(prefix, "second", {"taken/y.py": ""})

@@ -54,7 +54,9 @@ def test_egg_folder_owns_all_that_is_in_it(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     egg = f"{SITE}/old-0.1-py3.11.egg"
     scripts = "[console_scripts]\nold = old:main\n"
-    write(prefix, {f"{egg}/EGG-INFO/PKG-INFO": PKG_INFO, f"{egg}/EGG-INFO/entry_points.txt": scripts, f"{egg}/old.py": ""})
+    write(
+        prefix, {f"{egg}/EGG-INFO/PKG-INFO": PKG_INFO, f"{egg}/EGG-INFO/entry_points.txt": scripts, f"{egg}/old.py": ""}
+    )
 
     environment = scan(prefix)
 

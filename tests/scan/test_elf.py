@@ -11,7 +11,9 @@ from envcap.scan.probe import probe_interpreter
 from tests.scan.env_builder import SITE, ElfSpec, FakeRunner, add_dist, make_elf, make_env, scan, write
 
 
-def needs(files: dict[str, ElfSpec], folder: Path, *, interpreter: dict[str, ElfSpec] | None = None) -> dict[str, tuple[str, ...]]:
+def needs(
+    files: dict[str, ElfSpec], folder: Path, *, interpreter: dict[str, ElfSpec] | None = None
+) -> dict[str, tuple[str, ...]]:
     facts, _ = read_elf_facts(sources(files, folder), installed_interpreter(interpreter or {}, folder))
     return {need.soname: need.needed_by for need in facts.needs}
 
@@ -75,14 +77,18 @@ def test_libraries_that_came_with_the_interpreter_are_followed(tmp_path: Path) -
     (base / "libtcl9.0.so").write_bytes(make_elf(ElfSpec(needed=["libdeep.so"])))
     (base / "libdeep.so").write_bytes(make_elf(ElfSpec(needed=["libX11.so.6", "libtcl9.0.so"])))
 
-    found = needs({}, tmp_path, interpreter={"lib/python3.11/lib-dynload/_tkinter.so": ElfSpec(needed=["libtcl9.0.so"])})
+    found = needs(
+        {}, tmp_path, interpreter={"lib/python3.11/lib-dynload/_tkinter.so": ElfSpec(needed=["libtcl9.0.so"])}
+    )
 
     assert found == {"libX11.so.6": ("python/lib/libdeep.so",)}
 
 
 def test_highest_symbol_versions_of_outside_libraries_count(tmp_path: Path) -> None:
     files = {
-        "a.so": ElfSpec(versions={"libc.so.6": ["GLIBC_2.9", "GLIBC_2.28", "GLIBC_PRIVATE"], "libm.so.6": ["GLIBC_2.29"]}),
+        "a.so": ElfSpec(
+            versions={"libc.so.6": ["GLIBC_2.9", "GLIBC_2.28", "GLIBC_PRIVATE"], "libm.so.6": ["GLIBC_2.29"]}
+        ),
         "b.so": ElfSpec(versions={"libstdc++.so.6": ["GLIBCXX_3.4.9", "GLIBCXX_3.4.30", "CXXABI_1.3"]}),
         "c.so": ElfSpec(versions={"libown.so": ["GLIBC_2.99"]}),
         "libown.so": ElfSpec(),
@@ -106,7 +112,9 @@ def test_highest_symbol_versions_of_outside_libraries_count(tmp_path: Path) -> N
     ],
 )
 def test_driver_library_comes_from_the_host(tmp_path: Path, soname: str, is_driver: bool) -> None:  # noqa: FBT001 - parametrized
-    facts, findings = read_elf_facts(sources({"a.so": ElfSpec(needed=[soname])}, tmp_path), installed_interpreter({}, tmp_path))
+    facts, findings = read_elf_facts(
+        sources({"a.so": ElfSpec(needed=[soname])}, tmp_path), installed_interpreter({}, tmp_path)
+    )
 
     assert [need.soname for need in facts.needs] == ([] if is_driver else [soname])
     assert [(one.code, one.level) for one in findings] == [("host-driver-library", FindingLevel.NOTE)] * is_driver
@@ -142,14 +150,21 @@ def test_reading_may_be_remembered_by_hash(tmp_path: Path) -> None:
     def remember(sha256: str, read_at: ReadAt) -> ElfFile:
         return known.setdefault(sha256, read_elf(read_at))
 
-    read_elf_facts([ElfSource(path="a.so", location=str(tmp_path / "a.so"), sha256="h")], installed_interpreter({}, tmp_path), read=remember)
+    read_elf_facts(
+        [ElfSource(path="a.so", location=str(tmp_path / "a.so"), sha256="h")],
+        installed_interpreter({}, tmp_path),
+        read=remember,
+    )
 
     assert known["h"].needed == ("libc.so.6",)
 
 
 def test_interpreter_files_are_found_by_what_the_probe_said(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    write(base, {path: b"\x7fELF" for path in ("bin/python3.11", "lib/libpython3.11.so.1.0", "lib/python3.11/lib-dynload/_a.so")})
+    write(
+        base,
+        dict.fromkeys(("bin/python3.11", "lib/libpython3.11.so.1.0", "lib/python3.11/lib-dynload/_a.so"), b"\x7fELF"),
+    )
     config = {"INSTSONAME": "libpython3.11.so.1.0", "LIBDIR": "/install/lib"}
     facts = probe_interpreter(Path("/python"), run=FakeRunner(tmp_path / "env", {"config": config}))
 
@@ -172,7 +187,10 @@ def test_libraries_beside_a_system_interpreter_are_not_its_own(tmp_path: Path) -
 def test_scan_reads_owned_and_unowned_elf_files(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     add_dist(prefix, "pkg", {"pkg/a.so": make_elf(ElfSpec(needed=["libowned.so", "libshipped.so.1", "libout.so"]))})
-    write(prefix, {"share/tool": make_elf(ElfSpec(needed=["libunowned.so"])), "share/libshipped.so.1.0": make_elf(ElfSpec())})
+    write(
+        prefix,
+        {"share/tool": make_elf(ElfSpec(needed=["libunowned.so"])), "share/libshipped.so.1.0": make_elf(ElfSpec())},
+    )
     (prefix / "share/libshipped.so.1").symlink_to("libshipped.so.1.0")
     (prefix / "share/libout.so").symlink_to("/usr/lib/libout.so")
 

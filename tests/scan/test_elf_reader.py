@@ -50,9 +50,12 @@ def test_real_program_reads_as_pyelftools_reads_it() -> None:
     with Path(program).open("rb") as file:
         elf = ELFFile(file)
         segments = [segment for segment in elf.iter_segments() if isinstance(segment, DynamicSegment)]
-        needed = tuple(tag.needed for segment in segments for tag in segment.iter_tags() if tag.entry.d_tag == "DT_NEEDED")
+        tags = [tag for segment in segments for tag in segment.iter_tags("DT_NEEDED")]
+        needed = tuple(tag.needed for tag in tags)  # type: ignore[attr-defined]  # set at run time, by tag
         sections = [section for section in elf.iter_sections() if isinstance(section, GNUVerNeedSection)]
-        versions = {(need.name, one.name) for section in sections for need, ones in section.iter_versions() for one in ones}
+        versions = {
+            (need.name, one.name) for section in sections for need, ones in section.iter_versions() for one in ones
+        }
 
     read = read_elf(reader(data))
 
@@ -105,7 +108,9 @@ HONEST = make_elf(
 
 
 @settings(max_examples=300)
-@given(st.lists(st.tuples(st.integers(4, len(HONEST) - 1), st.integers(0, 255)), max_size=12), st.integers(4, len(HONEST)))
+@given(
+    st.lists(st.tuples(st.integers(4, len(HONEST) - 1), st.integers(0, 255)), max_size=12), st.integers(4, len(HONEST))
+)
 def test_random_damage_is_read_or_refused_and_always_ends(changes: list[tuple[int, int]], length: int) -> None:
     data = bytearray(HONEST)
     for position, value in changes:

@@ -33,7 +33,17 @@ show = pkg.gui : main
 
 @pytest.mark.parametrize(
     "line",
-    ["no value", "a =", "= pkg:main", "a = pkg", "../../x = pkg:main", "a/b = pkg:main", ".. = p:m", "a\x1b = p:m", "a = p:m; rm"],
+    [
+        "no value",
+        "a =",
+        "= pkg:main",
+        "a = pkg",
+        "../../x = pkg:main",
+        "a/b = pkg:main",
+        ".. = p:m",
+        "a\x1b = p:m",
+        "a = p:m; rm",
+    ],
 )
 def test_line_that_names_no_usable_script_is_counted(line: str) -> None:
     scripts = parse_entry_points(f"[console_scripts]\n{line}\nok = pkg:main\n")

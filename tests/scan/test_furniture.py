@@ -14,7 +14,9 @@ from envcap.scan.furniture import (
 FILE = TreeFile(0o644, 1, 1)
 
 
-@pytest.mark.parametrize("path", ["bin/python", "bin/python3", "bin/python3.11", "bin/python3.13t", "bin/pypy3.10", "bin/pypy3"])
+@pytest.mark.parametrize(
+    "path", ["bin/python", "bin/python3", "bin/python3.11", "bin/python3.13t", "bin/pypy3.10", "bin/pypy3"]
+)
 def test_interpreter_links_are_furniture(path: str) -> None:
     assert furniture_reason(path, FILE) == "interpreter"
 
@@ -106,7 +108,15 @@ UV = PIP.replace(b"import re\n", b"").replace(b"main", b"Main").replace(b"Main()
 LONG = b"#!/bin/sh\n'''exec' \"/a very long/python\" \"$0\" \"$@\"\n' '''\n" + PIP.partition(b"\n")[2]
 
 
-@pytest.mark.parametrize(("data", "value"), [(PIP, "pkg.cli:main"), (UV, "pkg.cli:Main.run"), (LONG, "pkg.cli:main"), (PIP.replace(b"\n", b"\r\n"), "pkg.cli:main")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (PIP, "pkg.cli:main"),
+        (UV, "pkg.cli:Main.run"),
+        (LONG, "pkg.cli:main"),
+        (PIP.replace(b"\n", b"\r\n"), "pkg.cli:main"),
+    ],
+)
 def test_generated_script_tells_its_entry_point(data: bytes, value: str) -> None:
     assert entry_point_of_script(data) == value
 
@@ -117,6 +127,8 @@ def test_other_scripts_tell_none(data: bytes) -> None:
 
 
 def test_easy_install_script_tells_its_requirement() -> None:
-    assert requirement_of_script(b"#!/x\n# EASY-INSTALL-ENTRY-SCRIPT: 'My-Pkg==1.0','console_scripts','x'\n") == "My-Pkg"
+    assert (
+        requirement_of_script(b"#!/x\n# EASY-INSTALL-ENTRY-SCRIPT: 'My-Pkg==1.0','console_scripts','x'\n") == "My-Pkg"
+    )
     assert requirement_of_script(b"#!/x\n# EASY-INSTALL-SCRIPT: 'pkg==1','x.py'\n") == "pkg"
     assert requirement_of_script(PIP) == ""

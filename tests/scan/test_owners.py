@@ -47,7 +47,10 @@ def test_generated_script_beyond_the_entry_points_is_the_installers(tmp_path: Pa
     prefix = make_env(tmp_path)
     add_dist(prefix, "pkg", metadata={"entry_points.txt": "[console_scripts]\npkg = pkg.cli:main\n"})
     easy = "#!/x\n# EASY-INSTALL-ENTRY-SCRIPT: 'PKG==1.0','console_scripts','x'\n"
-    write(prefix, {"bin/pkg3.11": PIP, "bin/easy": easy, "bin/mine": b"#!/bin/sh\n", "bin/other": PIP.replace(b"cli", b"x")})
+    write(
+        prefix,
+        {"bin/pkg3.11": PIP, "bin/easy": easy, "bin/mine": b"#!/bin/sh\n", "bin/other": PIP.replace(b"cli", b"x")},
+    )
 
     environment = scan(prefix)
 

@@ -46,7 +46,9 @@ def test_this_machine_has_pythons_to_probe() -> None:
 
 @pytest.mark.parametrize("version", PYTHONS)
 @pytest.mark.parametrize("options", [(), ("--copies",)])
-def test_probe_of_a_venv_tells_environment_and_base_apart(version: str, options: tuple[str, ...], tmp_path: Path) -> None:
+def test_probe_of_a_venv_tells_environment_and_base_apart(
+    version: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
     python = PYTHONS[version]
     script = "import sys, sysconfig; print(sys.version.split()[0], sys.base_prefix, sysconfig.get_path('stdlib'))"
     said = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True, cwd="/").stdout.split()
@@ -73,7 +75,9 @@ def test_probe_answers_alike_whatever_the_environment_variables_say(version: str
     (tmp_path / "json.py").write_text("raise SystemExit('imported from PYTHONPATH')")
     noise = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent", "PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1"}
 
-    assert probe_interpreter(executable, run=SubprocessRunner(os.environ | noise)) == probe_interpreter(executable, run=RUN)
+    assert probe_interpreter(executable, run=SubprocessRunner(os.environ | noise)) == probe_interpreter(
+        executable, run=RUN
+    )
 
 
 def test_probe_runs_nothing_of_the_environment_and_writes_nothing(tmp_path: Path) -> None:
@@ -130,4 +134,4 @@ CHANGES: list[Mapping[str, object]] = [
 @pytest.mark.parametrize("changes", CHANGES)
 def test_answer_with_a_wrong_type_is_an_error(changes: Mapping[str, object]) -> None:
     with pytest.raises(ScanError, match="Unexpected answer"):
-        probe_interpreter(Path("/python"), run=answer(json.dumps(probe_answer(Path("/env")) | changes).encode()))
+        probe_interpreter(Path("/python"), run=answer(json.dumps({**probe_answer(Path("/env")), **changes}).encode()))

@@ -15,7 +15,11 @@ from tests.scan.env_builder import SITE
 
 HEX = hashlib.sha256(b"x").hexdigest()
 BASE64 = base64.urlsafe_b64encode(bytes.fromhex(HEX)).decode()
-BASE = Base(folder=SITE, roots=("/real/env", "/given/env"), tree=Tree(prefix="/real/env", files={}, folder_links={"lib64": "lib"}))
+BASE = Base(
+    folder=SITE,
+    roots=("/real/env", "/given/env"),
+    tree=Tree(prefix="/real/env", files={}, folder_links={"lib64": "lib"}),
+)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -74,7 +78,16 @@ def test_path_that_leaves_the_prefix_is_none(written: str) -> None:
 
 
 def test_odd_rows_are_counted_and_the_others_kept() -> None:
-    rows = [b"a.py,,", b"/etc/passwd,,", b"../../../../x,,", b"bad\xff,,", b'"new\nline",,', b",sha256=x,1", b"", b"b.py"]
+    rows = [
+        b"a.py,,",
+        b"/etc/passwd,,",
+        b"../../../../x,,",
+        b"bad\xff,,",
+        b'"new\nline",,',
+        b",sha256=x,1",
+        b"",
+        b"b.py",
+    ]
 
     record = read_record(b"\n".join(rows), BASE)
 
@@ -104,12 +117,16 @@ def test_hash_is_read_in_each_spelling(text: str) -> None:
     assert parse_hash(text) == HEX
 
 
-@pytest.mark.parametrize("text", ["", "md5=abc", "sha256=", "sha256=abc", "sha256=" + "!" * 43, "sha512=" + HEX, HEX, "sha256=é"])
+@pytest.mark.parametrize(
+    "text", ["", "md5=abc", "sha256=", "sha256=abc", "sha256=" + "!" * 43, "sha512=" + HEX, HEX, "sha256=é"]
+)
 def test_unusable_hash_is_empty(text: str) -> None:
     assert parse_hash(text) == ""
 
 
-@pytest.mark.parametrize(("written", "size"), [("12", 12), ("", -1), ("-5", -1), ("1e3", -1), ("٣", -1), ("9" * 30, -1)])
+@pytest.mark.parametrize(
+    ("written", "size"), [("12", 12), ("", -1), ("-5", -1), ("1e3", -1), ("٣", -1), ("9" * 30, -1)]
+)
 def test_size_is_a_plain_number_or_unknown(written: str, size: int) -> None:
     assert read_record(f"a.py,,{written}".encode(), BASE).rows[f"{SITE}/a.py"].size == size
 

@@ -19,7 +19,9 @@ def test_output_and_status_are_kept_apart() -> None:
 def test_variables_that_steer_python_are_withheld_and_others_kept() -> None:
     run = SubprocessRunner({"PYTHONPATH": "/x", "PYTHONWARNINGS": "error", "KEPT": "1"})
 
-    completed = run([sys.executable, "-c", "import os; print(sorted(k for k in os.environ if k != 'LC_CTYPE'))"], timeout=30)
+    completed = run(
+        [sys.executable, "-c", "import os; print(sorted(k for k in os.environ if k != 'LC_CTYPE'))"], timeout=30
+    )
 
     assert completed.stdout == b"['KEPT']\n"
 

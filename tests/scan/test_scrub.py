@@ -63,7 +63,10 @@ def test_scrubbing_any_text_ends_and_is_stable(text: str) -> None:
     assert scrub_url(once) == once
 
 
-@given(st.text(min_size=8, max_size=30, alphabet="abcdefghijklmnop0123456789"), st.sampled_from(["https", "git+https", "http"]))
+@given(
+    st.text(min_size=8, max_size=30, alphabet="abcdefghijklmnop0123456789"),
+    st.sampled_from(["https", "git+https", "http"]),
+)
 def test_password_never_survives(password: str, scheme: str) -> None:
     url = f"{scheme}://me:{password}@example.org/x"
 

@@ -1,0 +1,106 @@
+"""`envcap export`: a lock in another tool's format, with its captured wheels laid beside it where they are needed."""
+
+from pathlib import Path, PurePath
+
+from envcap.blobs import LockFolder, open_lock
+from envcap.cli.machine import this_machine
+from envcap.cli.talk import Talk, print_data
+from envcap.errors import LockfileError, MissingArtifactError, UsageError
+from envcap.export.pylock import export_pylock
+from envcap.export.requirements import export_requirements
+from envcap.export.result import Export
+from envcap.lockfile.model import Artifact, Source
+from envcap.rebuild import choose_platform
+from envcap.sources.index import IndexReader
+from envcap.sources.locate import Refusal, SimpleLocator
+from envcap.world import World, open_world
+
+FILES = {"pylock": "pylock.toml", "requirements": "requirements.txt"}
+_WHEELS = PurePath("wheels")
+
+
+def export_command(
+    lock: Path,
+    form: str,
+    *,
+    platform: str,
+    output: Path | None,
+    index: tuple[str, ...],
+    offline: bool,
+    store: Path | None,
+) -> None:
+    """Export a lock.
+
+    Raises:
+        EnvcapError: The format is unknown, or an index does not answer.
+    """
+    _check_format(form)
+    talk = Talk()
+    folder = open_lock(lock)
+    with open_world(this_machine(store=store, offline=offline, index=index)) as world:
+        export = _export(folder, form, choose_platform(folder.lockfile, platform), world, beside=output is not None)
+    for finding in export.findings:
+        talk.warn(finding.message)
+    if output is None:
+        print_data(export.text)
+    else:
+        _write(export, folder, output)
+        talk.say(f"Wrote {output}")
+
+
+def write_export(lock: Path, form: str, world: World, talk: Talk) -> None:
+    """Write an export beside a lock.
+
+    Raises:
+        EnvcapError: As `export_command`.
+    """
+    _check_format(form)
+    folder = open_lock(lock)
+    export = _export(folder, form, choose_platform(folder.lockfile, ""), world, beside=True)
+    for finding in export.findings:
+        talk.warn(finding.message)
+    _write(export, folder, lock.parent / FILES[form])
+
+
+def _check_format(form: str) -> None:
+    if form not in FILES:
+        raise UsageError(f"Unknown format {form!r} (expected one of: {', '.join(FILES)})")
+
+
+def _export(folder: LockFolder, form: str, platform: str, world: World, *, beside: bool) -> Export:
+    wheels = _WHEELS if beside else None
+    if form == "requirements":
+        return export_requirements(folder.lockfile, platform=platform, wheels=wheels)
+    locate = _Locate(world, folder.lockfile.sources)
+    return export_pylock(folder.lockfile, platform=platform, locate=locate, wheels=wheels)
+
+
+class _Locate:
+    """Gives the URL of an artifact of an index."""
+
+    def __init__(self, world: World, sources: tuple[Source, ...]) -> None:
+        self._locator = SimpleLocator(
+            IndexReader(world.session), {source.name: source.url for source in sources if source.url}
+        )
+
+    def __call__(self, artifact: Artifact) -> str:
+        refusals = []
+        for place in self._locator.urls(artifact):
+            if not isinstance(place, Refusal):
+                return place.url
+            refusals.append(f"{place.shown}: {place.answer}")
+        raise MissingArtifactError(
+            f"No index has {artifact.file} ({'; '.join(refusals)})", hint="name an index that has it with `--index`"
+        )
+
+
+def _write(export: Export, folder: LockFolder, output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for wheel in export.wheels:
+            target = output.parent / wheel.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((folder.blobs / wheel.sha256).read_bytes())
+        output.write_text(export.text, encoding="utf-8")
+    except OSError as error:
+        raise LockfileError(f"{output} can't be written: {error.strerror or error}") from None

@@ -1,0 +1,157 @@
+"""`envcap rebuild`: parse, build, hand the image to its sinks, and say which level was reached."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envcap.blobs import LockFolder, open_lock, rewrite_lock
+from envcap.cli.machine import this_machine
+from envcap.cli.talk import Talk, print_data, visible
+from envcap.errors import DifferenceError, UsageError
+from envcap.lockfile.model import Lockfile
+from envcap.oci.docker import load_image
+from envcap.oci.layout import write_layout, write_tar
+from envcap.oci.rootfs import write_rootfs
+from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
+from envcap.render import columns, human_size
+from envcap.verify import Level
+from envcap.world import World, open_world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildOptions:
+    """The command's options, as given."""
+
+    lock: Path
+    output: Path | None
+    load: bool
+    rootfs: Path | None
+    tag: str
+    platform: str
+    record: bool
+    index: tuple[str, ...]
+    offline: bool
+    jobs: int
+    store: Path | None
+    as_json: bool
+
+
+def rebuild_command(options: RebuildOptions) -> None:
+    """Rebuild a lock and write the image.
+
+    Raises:
+        EnvcapError: It can't be built or written.
+    """
+    started = time.monotonic()
+    check_options(options)
+    talk = Talk()
+    folder = open_lock(options.lock)
+    platform = choose_platform(folder.lockfile, options.platform)
+    machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
+    with open_world(machine) as world:
+        rebuilt = rebuild_lock(folder.lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
+        written = _write(rebuilt, options, folder.lockfile, world, talk)
+    if options.record:
+        _record(rebuilt, folder, talk)
+    if options.as_json:
+        print_data(json.dumps(_as_json(rebuilt, written)))
+    else:
+        _report(rebuilt, written, time.monotonic() - started, talk)
+    if rebuilt.level is Level.NONE and not options.record:
+        raise DifferenceError(
+            f"The image is not the one that the lock expects (expected {_expected_id(rebuilt)}, "
+            f"found {rebuilt.image.image_id})",
+            hint="see which files differ with `envcap verify` on an image made where the lock was, or accept this one "
+            "with `--record`",
+        )
+
+
+def _write(rebuilt: Rebuilt, options: RebuildOptions, lockfile: Lockfile, world: World, talk: Talk) -> list[str]:
+    image, written = rebuilt.image, []
+    tag = options.tag or f"{lockfile.name.lower()}:envcap"
+    if options.output:
+        with talk.step("Writing") as step:
+            write = write_tar if options.output.suffix == ".tar" else write_layout
+            write(image, options.output, tag=tag, progress=step)
+        written.append(str(options.output))
+    if options.load:
+        with talk.step("Loading into docker") as step:
+            load_image(image, tag=tag, progress=step)
+        written.append(f"docker:{tag}")
+    if options.rootfs:
+        with talk.step("Writing files") as step:
+            scratch = world.store.root / "tmp"
+            write_rootfs(image, options.rootfs, epoch=lockfile.image.epoch, scratch=scratch, progress=step)
+        written.append(str(options.rootfs))
+    return written
+
+
+def _record(rebuilt: Rebuilt, folder: LockFolder, talk: Talk) -> None:
+    row = recorded(rebuilt.image)
+    others = [other for other in folder.lockfile.expected if other.platform != row.platform]
+    expected = tuple(sorted([*others, row], key=lambda other: other.platform))
+    if rebuilt.level is Level.NONE:
+        talk.warn(f"The lock expected {_expected_id(rebuilt)}; it expects {row.image_id} now")
+    rewrite_lock(folder, replace(folder.lockfile, expected=expected))
+
+
+def _expected_id(rebuilt: Rebuilt) -> str:
+    return rebuilt.expected.image_id if rebuilt.expected else "nothing"
+
+
+def _as_json(rebuilt: Rebuilt, written: list[str]) -> dict[str, object]:
+    image = rebuilt.image
+    return {
+        "image_id": str(image.image_id),
+        "manifest": str(image.descriptor.digest),
+        "platform": image.platform,
+        "layers": [
+            {"diff_id": str(layer.diff_id), "digest": str(layer.digest), "size": layer.size, "what": layer.what}
+            for layer in image.layers
+        ],
+        "expected": rebuilt.expected.image_id if rebuilt.expected else None,
+        "level": rebuilt.level.value if rebuilt.level else None,
+        "output": written,
+    }
+
+
+def _report(rebuilt: Rebuilt, written: list[str], seconds: float, talk: Talk) -> None:
+    image = rebuilt.image
+    rows = [("layer", "size", "digest")]
+    rows += [(layer.what, human_size(layer.size), layer.digest.hex[:12]) for layer in image.layers]
+    print_data(columns(rows, right=frozenset({1})))
+    print_data(f"\nimage ID  {image.image_id}\nmanifest  {image.descriptor.digest}")
+    print_data(f"level     {_level(rebuilt)}")
+    total = human_size(sum(layer.size for layer in image.layers))
+    where = ", ".join(written) or "the store"
+    talk.say(f"Built {total} in {seconds:.1f} s: {visible(where)}{_next(written)}")
+
+
+def _level(rebuilt: Rebuilt) -> str:
+    match rebuilt.level:
+        case None:
+            return "unknown: the lock expects nothing on this platform (write it down with `--record`)"
+        case Level.MANIFEST:
+            return "manifest: the same blobs as expected"
+        case Level.CONFIG:
+            return "config: the image ID that the lock expects"
+        case _:
+            return "none: not the image that the lock expects"
+
+
+def _next(written: list[str]) -> str:
+    for place in written:
+        if place.startswith("docker:"):
+            return f". Next: docker run --rm -it {place.removeprefix('docker:')}"
+    return "" if written else ". Next: add `--output FILE.tar` or `--load`"
+
+
+def check_options(options: RebuildOptions) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: Two of them name the same place.
+    """
+    if options.output and options.rootfs and options.output.absolute() == options.rootfs.absolute():
+        raise UsageError("`--output` and `--rootfs` name the same place")

@@ -1,0 +1,77 @@
+"""`envcap show`: a lock in words and sizes."""
+
+import json
+from pathlib import Path
+
+from envcap.blobs import kept_hashes, open_lock
+from envcap.cli.talk import print_data, visible
+from envcap.lockfile.codec import to_table
+from envcap.lockfile.document import environment_digest
+from envcap.lockfile.model import Lockfile, Package
+from envcap.render import columns, human_size, table
+
+_SHOWN = 12
+
+
+def show_command(lock: Path, *, as_json: bool) -> None:
+    """Summarise a lock.
+
+    Raises:
+        LockfileError: It can't be read.
+    """
+    lockfile = open_lock(lock).lockfile
+    if as_json:
+        print_data(json.dumps({"digest": str(environment_digest(lockfile)), **to_table(lockfile)}))
+        return
+    print_data(table(_head(lockfile)))
+    ranked = sorted(lockfile.packages, key=lambda package: (-_size(package), package.name))
+    rows = [("package", "version", "size", "proof", "")]
+    rows += [
+        (package.name, package.version, human_size(_size(package)), package.proof, _remark(package))
+        for package in ranked
+    ]
+    print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
+    needed = [row for row in lockfile.system if any(" needed by " in reason for reason in row.because)]
+    if needed:
+        print_data("\nOS packages for libraries:")
+        print_data(visible_lines(columns([(row.name, row.version, row.because[0]) for row in needed])))
+
+
+def visible_lines(text: str) -> str:
+    """Make each line safe for a terminal."""
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
+    interpreter = lockfile.interpreter
+    suites = sorted({source.suite for source in lockfile.sources if source.kind == "debian"}, key=len)
+    signed = {source.signature for source in lockfile.sources if source.kind == "debian"}
+    requested = [package.name for package in lockfile.packages if package.requested]
+    shown = requested[:_SHOWN]
+    more = f" and {len(requested) - len(shown)} more" if len(requested) > len(shown) else ""
+    captured = (
+        f"{len(lockfile.captured)} unowned files, {human_size(sum(kept_hashes(lockfile).values()))} beside the lock"
+    )
+    system = f"{len(lockfile.system)}, {human_size(sum(row.size for row in lockfile.system))}"
+    return [
+        ("name", lockfile.name),
+        ("digest", str(environment_digest(lockfile))),
+        ("interpreter", f"Python {interpreter.version} ({interpreter.origin})"),
+        ("packages", f"{len(lockfile.packages)}, {human_size(sum(map(_size, lockfile.packages)))}"),
+        ("requested", ", ".join(shown) + more),
+        ("captured", captured),
+        ("OS packages", f"{system}, Debian {suites[0] if suites else '?'}, signature {'/'.join(sorted(signed))}"),
+        ("newest upload", lockfile.environment.newest_upload),
+        *((f"image {row.platform}", row.image_id) for row in lockfile.expected),
+    ]
+
+
+def _size(package: Package) -> int:
+    return sum(artifact.size for artifact in package.artifacts)
+
+
+def _remark(package: Package) -> str:
+    remarks = [package.origin] if package.origin != "index" else []
+    remarks += ["requested"] if package.requested else []
+    remarks += [f"{len(package.patches)} files patched"] if package.patches else []
+    return ", ".join(remarks)

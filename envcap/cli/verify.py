@@ -1,0 +1,142 @@
+"""`envcap verify`: parse, check the image's own digests, compare it with the lock, and say what differs."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from envcap.blobs import LockFolder, open_lock
+from envcap.cli.machine import this_machine
+from envcap.cli.talk import Talk, print_data
+from envcap.digest import Digest
+from envcap.errors import BuildError, DifferenceError
+from envcap.oci.contents import FileFacts, FoundImage, FoundLayer, open_image, read_files
+from envcap.oci.docker import docker_reference, save_image
+from envcap.oci.image import Image
+from envcap.rebuild import choose_platform, rebuild_lock
+from envcap.render import columns
+from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level
+from envcap.world import Machine, open_world
+
+_SHOWN = 40
+
+
+def verify_command(
+    lock: Path, image: str, *, index: tuple[str, ...], offline: bool, store: Path | None, as_json: bool
+) -> None:
+    """Verify an image against a lock.
+
+    Raises:
+        DifferenceError: The image does not hold what the lock says.
+        EnvcapError: The image or what the lock pins can't be read.
+    """
+    talk = Talk()
+    folder = open_lock(lock)
+    machine = this_machine(store=store, offline=offline, index=index)
+    with _opened(image, machine) as found:
+        with talk.step("Reading the image"):
+            layers = check_integrity(found)
+        verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
+    if as_json:
+        print_data(json.dumps(_as_json(verdict)))
+    else:
+        _report(verdict)
+    if verdict.level is Level.NONE:
+        raise DifferenceError(
+            f"{image} does not hold what the lock says: {len(verdict.differences)} files differ",
+            hint="rebuild it from the lock with `envcap rebuild`",
+        )
+
+
+@contextmanager
+def _opened(image: str, machine: Machine) -> Iterator[FoundImage]:
+    reference = docker_reference(image)
+    if not reference:
+        with open_image(Path(image)) as found:
+            yield found
+        return
+    machine.store.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+        save_image(reference, file)  # type: ignore[arg-type]  # writes only
+        file.flush()
+        with open_image(Path(file.name)) as found:
+            yield found
+
+
+def _by_digests(folder: LockFolder, found: FoundImage) -> Verdict | None:
+    for expected in folder.lockfile.expected:
+        manifest = Digest.parse(expected.manifest) if expected.manifest else None
+        verdict = expected_level(found, image_id=Digest.parse(expected.image_id), manifest=manifest)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _by_files(
+    folder: LockFolder, found: FoundImage, layers: list[dict[str, FileFacts]], machine: Machine, talk: Talk
+) -> Verdict:
+    """Rebuild what the lock says, and compare file by file."""
+    platform = choose_platform(folder.lockfile, "")
+    with open_world(machine) as world:
+        rebuilt = rebuild_lock(folder.lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
+        image = rebuilt.image
+        verdict = expected_level(found, image_id=image.image_id, manifest=image.descriptor.digest)
+        if verdict is not None:
+            return verdict
+        with talk.step("Comparing files"):
+            return compare_images(found, layers, image, *_reference(image, found, layers))
+
+
+def _reference(
+    image: Image, found: FoundImage, layers: list[dict[str, FileFacts]]
+) -> tuple[list[dict[str, FileFacts]], dict[str, str]]:
+    """Read the files of the rebuilt image, and who brings them; layers that both images have are read once."""
+    known = dict(zip(found.diff_ids, layers, strict=True))
+    reference: list[dict[str, FileFacts]] = []
+    owners: dict[str, str] = {}
+    for layer in image.layers:
+        files = known.get(layer.diff_id)
+        if files is None:
+            opened = FoundLayer(digest=layer.digest, open=partial(image.blobs.open, layer.digest))
+            diff_id, files = read_files(opened, name=layer.what)
+            if diff_id != layer.diff_id:
+                raise BuildError(
+                    f"{layer.what}: the store's layer is damaged (expected {layer.diff_id}, found {diff_id})"
+                )
+        owners |= dict.fromkeys(files, layer.what)
+        reference.append(files)
+    return reference, owners
+
+
+def _as_json(verdict: Verdict) -> dict[str, object]:
+    return {
+        "level": verdict.level.value,
+        "image_id": str(verdict.image_id),
+        "expected": str(verdict.expected),
+        "reasons": list(verdict.reasons),
+        "differences": [{"path": row.path, "what": row.what, "cause": row.cause} for row in verdict.differences],
+    }
+
+
+def _report(verdict: Verdict) -> None:
+    print_data(f"level     {_LEVELS[verdict.level]}")
+    print_data(f"image ID  {verdict.image_id}")
+    if verdict.expected != verdict.image_id:
+        print_data(f"expected  {verdict.expected}")
+    for reason in verdict.reasons:
+        print_data(f"because   {reason}")
+    if verdict.differences:
+        rows = [(row.what, f"/{row.path}", row.cause) for row in verdict.differences[:_SHOWN]]
+        print_data("\n" + columns(rows))
+        if len(verdict.differences) > _SHOWN:
+            print_data(f"... and {len(verdict.differences) - _SHOWN} more (all of them with `--json`)")
+
+
+_LEVELS = {
+    Level.MANIFEST: "manifest: the same blobs as the lock expects",
+    Level.CONFIG: "config: the same image ID as the lock expects",
+    Level.CONTENT: "content: the same files as the lock gives, wrapped otherwise",
+    Level.NONE: "none",
+}

@@ -1,0 +1,29 @@
+"""No secret of a URL survives scrubbing; what names content does."""
+
+import pytest
+
+from envcap.sources.scrub import scrub_text, scrub_url
+
+CASES = {
+    "https://me:canary@example.org/simple": "https://example.org/simple",
+    "https://canary@example.org:8443/simple/": "https://example.org:8443/simple/",
+    "https://example.org/a.whl?token=canary#sha256=1": "https://example.org/a.whl",
+    "https://conda.example.org/t/canary/main/linux-64": "https://conda.example.org/main/linux-64",
+    "https://dl.example.org/aB3dE5gH7jK9mN1p/org/simple": "https://dl.example.org/***/org/simple",
+    "https://example.org/packages/10/e3/a7f8eea80a9fa8358c1cd89ef489bc03675e69e54ed2982cd6f2a28d8295/six.whl": (
+        "https://example.org/packages/10/e3/a7f8eea80a9fa8358c1cd89ef489bc03675e69e54ed2982cd6f2a28d8295/six.whl"
+    ),
+    "https://[broken/canary": "***",
+}
+
+
+@pytest.mark.parametrize(("url", "clean"), CASES.items())
+def test_a_url_keeps_its_place_and_loses_its_secrets(url: str, clean: str) -> None:
+    assert scrub_url(url) == clean
+
+
+def test_a_message_loses_secrets_and_control_characters() -> None:
+    text = scrub_text("no route to https://me:canary@example.org/x?key=canary\x1b[31m " + "x" * 500)
+    assert "canary" not in text
+    assert "\x1b" not in text
+    assert len(text) == 300
