@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from envcap.build.image import build_image, unknown_layers
-from envcap.build.materials import ArtifactMaterials
 from envcap.digest import Digest
 from envcap.errors import BuildError, UsageError
 from envcap.lockfile.model import Expected, Lockfile
+from envcap.materials import ArtifactMaterials
 from envcap.oci.image import Image
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image

@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
-from envcap.build.materials import ArtifactMaterials, LiveMaterials
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
@@ -32,6 +31,7 @@ from envcap.lockfile.model import (
     Source,
     SystemPackage,
 )
+from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import RECIPE

@@ -1,6 +1,7 @@
 """Having a pinned file in the store: as it is there, from beside the lock, or from a source by name and hash."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,7 @@ class Fetcher:
             try:
                 self.store.ensure(
                     digest,
-                    lambda sink, place=place: self._copy(place, sink, artifact, meter or Meter()),  # type: ignore[misc]
+                    partial(self._copy, place, artifact, meter or Meter()),
                     size=artifact.size,
                     check=True,
                 )
@@ -96,7 +97,7 @@ class Fetcher:
         locator = self._locators.get(self._kinds.get(artifact.source, SIMPLE_INDEX)) or self._locators[SIMPLE_INDEX]
         yield from locator.urls(artifact)
 
-    def _copy(self, place: FilePlace, sink: Sink, artifact: Artifact, meter: Meter) -> None:
+    def _copy(self, place: FilePlace, artifact: Artifact, meter: Meter, sink: Sink) -> None:
         if place.url.startswith("file:"):
             _copy_file(path_of_file_url(place.url), sink, artifact.size)
         else:

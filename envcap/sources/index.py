@@ -26,7 +26,7 @@ class IndexReader:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._flat: dict[str, tuple[ProjectFile, ...]] = {}
+        self._flat: dict[str, tuple[ProjectFile, ...] | AnswerError] = {}
         self._lock = threading.Lock()
 
     def files(
@@ -69,15 +69,23 @@ class IndexReader:
         return parse_page(body.data, body.content_type, url=body.url, index=index, wanted=wanted)
 
     def _flat_files(self, index: IndexLocation, meter: Meter) -> tuple[ProjectFile, ...]:
+        """Read a find-links page once; its failure is remembered too, for every project would ask for it again."""
         with self._lock:
             found = self._flat.get(index.url)
             if found is None:
-                if index.is_local:
-                    found = tuple(_local_files(path_of_file_url(index.url), index.url, index, everything))
-                else:
-                    found = self._page(index.url, index, meter, everything)
+                try:
+                    found = self._read_flat(index, meter)
+                except AnswerError as error:
+                    found = error
                 self._flat[index.url] = found
-            return found
+        if isinstance(found, AnswerError):
+            raise AnswerError(found.message, reason=found.reason, status=found.status, hint=found.hint)
+        return found
+
+    def _read_flat(self, index: IndexLocation, meter: Meter) -> tuple[ProjectFile, ...]:
+        if index.is_local:
+            return tuple(_local_files(path_of_file_url(index.url), index.url, index, everything))
+        return self._page(index.url, index, meter, everything)
 
 
 def _local_files(path: Path, url: str, index: IndexLocation, wanted: Callable[[str], bool]) -> Iterator[ProjectFile]:

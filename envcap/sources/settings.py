@@ -77,7 +77,7 @@ def find_index_settings(
     named = [_checked_url(url, home, cwd) for url in extra_indexes]
     rules: list[Credential | None] = []
     findings = [*pip.findings, *uv.findings]
-    indexes = tuple(_locations(pip, uv, named, home, cwd, rules, findings))
+    indexes = _locations(_rows(pip, uv, named), home, cwd, rules, findings)
     certificate = next((Path(path) for path in _certificates(pip, environ) if path), None)
     client = pip.client_certificate or environ.get("SSL_CLIENT_CERT", "")
     timeouts = [seconds for seconds in (pip.timeout, uv.timeout) if seconds]
@@ -105,31 +105,24 @@ def _certificates(pip: ToolSettings, environ: Mapping[str, str]) -> Iterable[str
     return pip.certificate, environ.get("REQUESTS_CA_BUNDLE", ""), environ.get("SSL_CERT_FILE", "")
 
 
-def _locations(
-    pip: ToolSettings,
-    uv: ToolSettings,
-    named: list[str],
-    home: Path,
-    cwd: Path,
-    rules: list[Credential | None],
-    findings: list[Finding],
-) -> Iterable[IndexLocation]:
-    """List each place once, the local ones last; userinfo goes to the rules."""
-    defaults: list[str] = []
-    extras: list[str] = []
-    links: list[str] = []
-    for tool in (pip, uv):
-        if not tool.no_index:
-            defaults += [tool.index_url] if tool.index_url else []
-            extras += tool.extra_index_urls
-        links += tool.find_links
-    if not defaults and not (pip.no_index or uv.no_index):
+def _rows(pip: ToolSettings, uv: ToolSettings, named: list[str]) -> list[tuple[str, str, bool]]:
+    """List what is configured in the order of this module's docstring: text, kind, and whether it is the default."""
+    tools = [tool for tool in (pip, uv) if not tool.no_index]
+    defaults = [tool.index_url for tool in tools if tool.index_url]
+    if not defaults and len(tools) == 2:  # noqa: PLR2004 - neither tool has switched the indexes off
         defaults = [builtin_index_url()]
-    rows = [
+    extras = [url for tool in tools for url in tool.extra_index_urls]
+    return [
         *((url, "simple", True) for url in defaults),
         *((url, "simple", False) for url in (*named, *extras)),
-        *((url, "find-links", False) for url in links),
+        *((url, "find-links", False) for url in (*pip.find_links, *uv.find_links)),
     ]
+
+
+def _locations(
+    rows: list[tuple[str, str, bool]], home: Path, cwd: Path, rules: list[Credential | None], findings: list[Finding]
+) -> tuple[IndexLocation, ...]:
+    """List each place once, the local ones last; userinfo goes to the rules."""
     found: dict[str, IndexLocation] = {}
     for text, kind, is_default in rows:
         try:
@@ -141,7 +134,7 @@ def _locations(
         url = url.rstrip("/") if kind == "simple" else url
         name = DEFAULT_NAME if is_default else name_index(url)
         found.setdefault(url, IndexLocation(name=name, url=url, kind=kind, is_default=is_default))
-    return sorted(found.values(), key=lambda index: index.is_local and not index.is_default)
+    return tuple(sorted(found.values(), key=lambda index: index.is_local and not index.is_default))
 
 
 def _as_url(text: str, home: Path, cwd: Path) -> str:

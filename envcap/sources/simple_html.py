@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 from envcap.sources.answer import AnswerError
 
-MAX_LINKS = 200_000
+MAX_LINKS = 50_000
 """Links on one page; the largest real project has some 20 000 files."""
 
 

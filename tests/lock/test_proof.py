@@ -1,11 +1,13 @@
 """A distribution against a wheel: equal files are found equal, and each difference is named."""
 
 import tempfile
+import zlib
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envcap.environment import EntryPoint
@@ -25,9 +27,6 @@ def place(prefix: Path) -> Place:
 
 
 def contents_of(members: dict[str, bytes], *, lies: dict[str, str] | None = None) -> WheelContents:
-    import zlib  # noqa: PLC0415 - needed here alone
-    from hashlib import sha256  # noqa: PLC0415 - needed here alone
-
     return WheelContents(
         file="demo-1.0-py3-none-any.whl",
         dist_info=INFO,
@@ -108,6 +107,7 @@ BYTES = st.binary(max_size=20).filter(lambda data: not data.startswith(b"#!"))
 LAYOUTS = st.dictionaries(PATHS, BYTES, min_size=1)
 
 
+@settings(deadline=None, max_examples=60)
 @given(files=LAYOUTS, script=st.sampled_from([b"", b"#!python\nprint(1)\n", b"#!pythonw\nprint(2)\n"]))
 def test_whatever_is_installed_unmodified_matches_without_a_patch(files: dict[str, bytes], script: bytes) -> None:
     files = {**files, **({f"{DATA}/scripts/tool": script} if script else {})}
@@ -119,6 +119,7 @@ def test_whatever_is_installed_unmodified_matches_without_a_patch(files: dict[st
     assert match.unchanged == len(files) + 2 - bool(script)
 
 
+@settings(deadline=None, max_examples=60)
 @given(files=LAYOUTS, draw=st.data())
 def test_exactly_the_edits_become_patches(files: dict[str, bytes], draw: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

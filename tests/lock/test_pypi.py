@@ -1,6 +1,8 @@
 """From an environment to its artifacts, against an index in this process."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,7 @@ from envcap.environment import DirectUrl, Distribution, Environment
 from envcap.errors import SourceError
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
+from envcap.scan import SubprocessRunner, scan_environment
 from envcap.sources.http import Session
 from envcap.sources.location import IndexLocation, name_index
 from envcap.sources.settings import IndexSettings, find_index_settings
@@ -357,10 +360,6 @@ def test_results_are_in_the_environments_order_and_each_is_told(tmp_path: Path) 
 
 @pytest.mark.network
 def test_real_packages_are_proven(tmp_path: Path) -> None:
-    from envcap.scan import SubprocessRunner, scan_environment  # noqa: PLC0415 - needed here alone
-    import subprocess  # noqa: PLC0415, S404 - needed here alone
-    import sys  # noqa: PLC0415 - needed here alone
-
     prefix = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
     subprocess.run(

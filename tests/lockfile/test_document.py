@@ -20,7 +20,7 @@ Change = Callable[[Lockfile], Lockfile]
 
 
 @given(lockfiles())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_reading_inverts_writing_and_writing_inverts_reading(lockfile: Lockfile) -> None:
     text = write_lockfile(lockfile)
     assert read_lockfile(text) == lockfile
@@ -28,7 +28,7 @@ def test_reading_inverts_writing_and_writing_inverts_reading(lockfile: Lockfile)
 
 
 @given(lockfiles())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_text_is_toml_and_says_what_the_table_says(lockfile: Lockfile) -> None:
     table = tomllib.loads(write_lockfile(lockfile))
     assert table.pop("lock-version") == "1.0"
@@ -139,7 +139,7 @@ def test_another_lock_version_is_refused() -> None:
         ('lock-version = "1.0"', f"lock-version = 0x{'f' * 5000}", "Unexpected int in 'lock-version'"),
         ('digest = "sha256:', 'digest2 = "sha256:', "Missing key 'digest' in the lockfile"),
         ('[expected."linux/amd64"]', "[[expected]]", "Unexpected list in 'expected' (expected a table per platform)"),
-        ('[expected."linux/amd64"]', "[expected]", "Unexpected str in 'expected.image-id' (expected a table)"),
+        ('[expected."linux/amd64"]', "[expected]", "Unexpected list in 'expected.diff-ids' (expected a table)"),
         ('\n[expected."linux/amd64"]', '\n[expected."a\\u001b[0m"]', "Unexpected text 'a\\x1b[0m' in 'expected[0]"),
         (
             '[expected."linux/amd64"]',

@@ -3,7 +3,8 @@
 import itertools
 import random
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -71,24 +72,32 @@ def places(table: object, path: tuple[Step, ...] = ()) -> Iterator[tuple[Step, .
 PLACES = tuple(places(small_table()))
 
 
-def mutations() -> Iterator[dict[str, object]]:
+Mutation = Callable[[], dict[str, object]]
+
+
+def mutations() -> Iterator[Mutation]:
     table = small_table()
     for path, value in itertools.product(PLACES, NASTY):
-        yield put(table, path, value)
+        yield partial(put, table, path, value)
     for path in PLACES:
-        yield drop(table, path)
+        yield partial(drop, table, path)
         inner = at(table, path)
         if isinstance(inner, dict):
-            yield from (put(table, [*path, key], value) for key in ("x", "\x1b", "a.b") for value in EXTRA)
+            yield from (partial(put, table, [*path, key], value) for key in ("x", "\x1b", "a.b") for value in EXTRA)
         if isinstance(inner, list):
-            yield from (put(table, path, [*inner, value]) for value in ("y", 1, {}, *inner))
-    yield from (put(table, [key], value) for key in ("x", "lock_version", "\x00", "é" * 5000) for value in EXTRA)
+            yield from (partial(put, table, path, [*inner, value]) for value in ("y", 1, {}, *inner))
+    for key in ("x", "lock_version", "\x00", "é" * 5000):
+        yield from (partial(put, table, [key], value) for value in EXTRA)
+
+
+MUTATIONS = tuple(mutations())
 
 
 def test_every_changed_value_gives_a_lock_or_our_error() -> None:
     tried = accepted = 0
     messages: set[str] = set()
-    for table in mutations():
+    for mutation in random.Random(0).sample(MUTATIONS, 2400):
+        table = mutation()
         tried += 1
         try:
             lockfile = read_sealed(table)
@@ -97,14 +106,14 @@ def test_every_changed_value_gives_a_lock_or_our_error() -> None:
             continue
         accepted += 1
         assert read_lockfile(write_lockfile(lockfile)) == lockfile
-    assert tried > 8000
+    assert tried == 2400
     assert [text for text in messages if not text.isprintable() or len(text) > 1000] == []
     assert 100 < accepted < tried // 4  # free text (a build string, a label) takes most strings; nothing else does
 
 
 def test_a_changed_value_without_a_new_digest_gives_the_same_environment_or_our_error() -> None:
-    rng = random.Random(1)
-    for table in rng.sample(list(mutations()), 1500):
+    for mutation in random.Random(1).sample(MUTATIONS, 600):
+        table = mutation()
         try:
             lockfile = read_lockfile(dump_toml(table))
         except LockfileError:
@@ -130,7 +139,7 @@ def test_damaged_text_gives_the_same_lock_or_our_error() -> None:
     rng = random.Random(2)
     alphabet = "\"'\\[]{}=#,.\n\t\x00\x1b\ud800é019aeZ-_ "
     messages: set[str] = set()
-    for _ in range(2500):
+    for _ in range(800):
         text = list(SMALL_TEXT)
         for _ in range(rng.randint(1, 3)):
             start = rng.randrange(len(text))

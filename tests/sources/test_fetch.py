@@ -14,7 +14,7 @@ from envcap.sources.answer import Meter
 from envcap.sources.fetch import Fetcher
 from envcap.sources.http import OFFLINE_HINT, Session
 from envcap.sources.index import IndexReader
-from envcap.sources.locate import FilePlace, Refusal, SimpleLocator
+from envcap.sources.locate import FilePlace, Locator, Refusal, SimpleLocator
 from envcap.sources.location import IndexLocation
 from envcap.sources.settings import IndexSettings
 from envcap.store import Store, open_store
@@ -165,7 +165,7 @@ def test_the_error_names_everyone_who_was_asked_and_shows_no_secret(store: Store
 def test_a_lock_may_not_point_inward_or_without_encryption(store: Store, url: str) -> None:
     with serve(Index()) as index, fetcher(store, "https://index.invalid/simple", hints={"lab": url}) as fetch:
         for pinned in (artifact(source="url", url=url), artifact(source="lab")):
-            with pytest.raises(MissingArtifactError, match="Refused|only name https"):
+            with pytest.raises(MissingArtifactError, match=r"Refused|only name https"):
                 fetch.fetch(pinned)
         assert not index.requests
 
@@ -214,7 +214,7 @@ def test_another_kind_of_source_has_its_own_locator(store: Store, tmp_path: Path
     (tmp_path / "demo.deb").write_bytes(DATA)
     with ExitStack() as stack:
         session = stack.enter_context(Session(IndexSettings()))
-        locators = {"simple-index": SimpleLocator(IndexReader(session), {}), "debian": Pool()}
+        locators: dict[str, Locator] = {"simple-index": SimpleLocator(IndexReader(session), {}), "debian": Pool()}
         fetch = Fetcher(store.blobs, session, locators, kinds={"debian": "debian"})
         fetch.fetch(artifact(source="debian", file="demo.deb"))
     assert kept(store)

@@ -68,12 +68,12 @@ def test_a_body_larger_than_its_limit_is_not_read() -> None:
 def test_a_body_that_trickles_is_given_up() -> None:
     times = iter(range(0, 10_000, 60))
     with serve(Index()) as index:
-        session = Session(settings_for(index.simple), sleep=lambda _: None, clock=lambda: float(next(times)))
-        with session, pytest.raises(AnswerError) as caught:
-            index.pages["/a"] = ("text/plain", b"slow")
-            get(session, f"{index.url}/a")
+        index.pages["/a"] = ("text/plain", b"slow")
+        settings = settings_for(index.simple)
+        with Session(settings, sleep=lambda _: None, clock=lambda: float(next(times))) as session:
+            with pytest.raises(AnswerError, match="slowly") as caught:
+                get(session, f"{index.url}/a")
     assert caught.value.reason == "broken"
-    assert "slowly" in caught.value.message
 
 
 def test_credentials_go_to_their_own_host_and_survive_no_redirect() -> None:
@@ -161,7 +161,20 @@ def test_a_certificate_that_is_not_there_is_an_error_of_its_own() -> None:
         Session(settings)
 
 
-INNER = ["localhost", "a.localhost", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "0.0.0.0", "::ffff:127.0.0.1"]  # fmt: skip
+INNER = [
+    "localhost",
+    "a.localhost",
+    "127.0.0.1",
+    "127.1",
+    "0x7f.1",
+    "2130706433",
+    "10.1.2.3",
+    "169.254.169.254",
+    "::1",
+    "fe80::1%eth0",
+    "0.0.0.0",
+    "::ffff:127.0.0.1",
+]
 
 
 @pytest.mark.parametrize("host", INNER)

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envcap.sources.answer import AnswerError, Meter
@@ -34,6 +34,7 @@ def served(stack: ExitStack, **fields: object) -> tuple[Index, Session, str]:
 def test_every_part_has_the_right_bytes(*, ranges: bool) -> None:
     parts = st.tuples(st.integers(0, len(DATA) + 5), st.integers(0, 3000))
 
+    @settings(deadline=None, max_examples=40)
     @given(st.lists(parts, max_size=6), st.integers(1, 12_000), st.booleans())
     def check(wanted: list[tuple[int, int]], tail: int, known: bool) -> None:  # noqa: FBT001 - given by hypothesis
         size = len(DATA) if known else -1
