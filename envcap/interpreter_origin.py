@@ -1,14 +1,16 @@
 """Locking the interpreter: identify it, prove a standalone build by its archive, capture what has no artifact."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, cast
 
 from envcap.digest import Digest
-from envcap.environment import Environment, Finding
+from envcap.environment import Environment, Finding, FindingLevel, InterpreterFacts
 from envcap.errors import EnvcapError, MissingArtifactError
 from envcap.interpreter import (
     CapturedInterpreter,
+    CapturedTree,
     DebianInterpreter,
     StandaloneInterpreter,
     capture_interpreter,
@@ -20,7 +22,9 @@ from envcap.interpreter import (
     lock_debian,
     lock_standalone,
 )
+from envcap.interpreter.capture import find_layout
 from envcap.lockfile.model import Interpreter
+from envcap.store.actions import action_key
 from envcap.world import World
 
 _OS_RELEASE = Path("/etc/os-release")
@@ -85,11 +89,54 @@ def _fetch_standalone(url: str, sha256: str, world: World) -> tuple[Digest, int]
 
 
 def _capture(environment: Environment, platform: str, world: World) -> tuple[Interpreter, tuple[Finding, ...]]:
-    with tempfile.TemporaryFile(dir=world.store.root / "tmp") as file:
-        tree = capture_interpreter(environment.interpreter, output=file, home=str(world.machine.home))
+    """Capture the tree, unless the very same files were captured before."""
+    facts, store = environment.interpreter, world.store
+    key = _capture_key(facts, str(world.machine.home))
+    known = store.recall(key)
+    if known is not None:
+        return lock_captured(facts, _decode(known), platform=platform), _decode(known).findings
+    with tempfile.TemporaryFile(dir=store.root / "tmp") as file:
+        tree = capture_interpreter(facts, output=file, home=str(world.machine.home))
         file.seek(0)
-        world.store.blobs.add_stream(file, expected=tree.digest, size=tree.size)
-    return lock_captured(environment.interpreter, tree, platform=platform), tree.findings
+        store.blobs.add_stream(file, expected=tree.digest, size=tree.size)
+    store.actions.put(key, _encode(tree), blobs=[tree.digest])
+    return lock_captured(facts, tree, platform=platform), tree.findings
+
+
+def _capture_key(facts: InterpreterFacts, home: str) -> Digest:
+    """Name an interpreter by the state of its files: a change of content can't leave a file's ctime as it was."""
+    root = facts.base_prefix.resolve()
+    rows = []
+    for path in find_layout(facts, root).walk(root, report=lambda _path, _error: None):
+        state = (root / path).lstat()
+        rows.append([path, state.st_mode, state.st_size, str(state.st_mtime_ns), str(state.st_ctime_ns), state.st_ino])
+    facts_table = {"version": facts.version, "build": facts.build, "config": dict(facts.config), "home": home}
+    return action_key("interpreter", {"root": str(root), "facts": facts_table, "files": sorted(rows), "rules": 1})
+
+
+def _encode(tree: CapturedTree) -> dict[str, object]:
+    findings = [[row.code, row.message, row.path, row.level.value] for row in tree.findings]
+    return {
+        "digest": str(tree.digest),
+        "size": tree.size,
+        "tar_size": tree.tar_size,
+        "files": tree.files,
+        "findings": findings,
+    }
+
+
+def _decode(value: Mapping[str, object]) -> CapturedTree:
+    findings = cast("list[list[str]]", value["findings"])
+    return CapturedTree(
+        digest=Digest.parse(str(value["digest"])),
+        size=cast("int", value["size"]),
+        tar_size=cast("int", value["tar_size"]),
+        files=cast("int", value["files"]),
+        findings=tuple(
+            Finding(code=code, message=message, path=path, level=FindingLevel(level))
+            for code, message, path, level in findings
+        ),
+    )
 
 
 def _os_release() -> str:

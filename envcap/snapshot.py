@@ -16,10 +16,7 @@ from envcap.environment import Environment, Finding, FindingLevel
 from envcap.errors import ScanError
 from envcap.interpreter_origin import lock_interpreter
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
-from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
-from envcap.lock.debian_choice import choose_suite
-from envcap.lock.debian_deb import make_deb_reader
-from envcap.lock.debian_rows import source_of
+from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult
 from envcap.lockfile.model import (
@@ -29,7 +26,6 @@ from envcap.lockfile.model import (
     LockedEnvironment,
     Lockfile,
     Source,
-    SystemPackage,
 )
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
@@ -37,12 +33,11 @@ from envcap.plan import plan_image
 from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
 from envcap.scan.runner import SubprocessRunner
-from envcap.sources.debian_archive import open_suite
+from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
-from envcap.world import StoredCache, World
+from envcap.world import World
 
 PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
-_ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
 
 
 class Reporter(Protocol):
@@ -119,7 +114,15 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
         step("resolving", 0, 0)
-        system, system_sources, system_findings = _lock_system(environment, interpreter, platform, request, world)
+        needs = SystemNeeds(
+            elf=environment.elf,
+            origin=interpreter.origin,
+            version=interpreter.version,
+            requested=request.system,
+            site_packages=environment.site_packages,
+        )
+        pins = pins_of(request.previous)
+        system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
     lockfile = Lockfile(
         name=request.name,
         recipe=RECIPE,
@@ -185,38 +188,6 @@ def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], 
             return writer.commit().hex, size
 
     return capture
-
-
-def _lock_system(
-    environment: Environment, interpreter: Interpreter, platform: str, request: SnapshotRequest, world: World
-) -> tuple[tuple[SystemPackage, ...], tuple[Source, ...], tuple[Finding, ...]]:
-    architecture = _ARCHITECTURES[platform]
-    access = world.debian_access()
-    pins = Pins(packages=request.previous.system, sources=request.previous.sources) if request.previous else NO_PINS
-    suite = choose_suite(
-        environment.elf,
-        origin=interpreter.origin,
-        version=interpreter.version,
-        wanted=request.suite or _pinned_suite(pins),
-        open_suite=lambda name: open_suite(access, name, architecture),
-    )
-    # The rows being resolved name these sources already; older pins name their own.
-    sources = (*pins.sources, *(source_of(release) for release in suite.releases))
-    pinned = PinnedArtifacts(world, sources=sources, blobs=None)
-    needs = SystemNeeds(
-        elf=environment.elf,
-        origin=interpreter.origin,
-        version=interpreter.version,
-        requested=request.system,
-        site_packages=environment.site_packages,
-    )
-    read_deb = make_deb_reader(pinned.open_deb(), StoredCache(world.store))
-    return lock_system_packages(needs, suite=suite, platform=platform, read_deb=read_deb, pins=pins)
-
-
-def _pinned_suite(pins: Pins) -> str | None:
-    """Stay in the suite of an earlier lock: its pins would be worth nothing in another."""
-    return min((source.suite for source in pins.sources if source.kind == "debian"), key=len, default=None)
 
 
 def _kept(

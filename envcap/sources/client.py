@@ -69,13 +69,21 @@ def _bypass_patterns(host: str) -> list[str]:
 
 
 def _context(settings: IndexSettings) -> ssl.SSLContext:
+    chosen = settings.certificate
     try:
-        return ssl.create_default_context(cafile=str(settings.certificate or certifi.where()))
+        if chosen is not None and chosen.is_dir():
+            return ssl.create_default_context(capath=str(chosen))
+        if chosen is not None:
+            return ssl.create_default_context(cafile=str(chosen))
+        # The system's store, as pip uses it: a lab's own CA is there. Images without one have certifi's.
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
     except (OSError, ssl.SSLError) as error:
         raise SourceError(
             f"The configured CA bundle can't be read: {type(error).__name__}",
             hint="check `cert` in pip.conf and the variables PIP_CERT, REQUESTS_CA_BUNDLE and SSL_CERT_FILE",
         ) from error
+    return context
 
 
 def _special_contexts(settings: IndexSettings) -> dict[str, ssl.SSLContext]:

@@ -32,7 +32,7 @@ class IndexSettings:
     Attributes:
         indexes: In the order in which they are asked.
         credentials: Each bound to its host.
-        certificate: CA bundle, or None for the system's or certifi's.
+        certificate: CA bundle or folder of certificates, or None for the system's and certifi's.
         client_certificate: PEM file with certificate and key, shown to the configured indexes only, or None.
         proxies: Proxies by scheme.
         trusted_hosts: `host` or `host:port` whose certificates aren't checked, by the user's wish.
@@ -102,7 +102,8 @@ def builtin_index_url() -> str:
 
 def _certificates(pip: ToolSettings, environ: Mapping[str, str]) -> Iterable[str]:
     """List the CA bundles by strength: pip's own (its option or PIP_CERT), then what requests and OpenSSL read."""
-    return pip.certificate, environ.get("REQUESTS_CA_BUNDLE", ""), environ.get("SSL_CERT_FILE", "")
+    variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    return [pip.certificate, *(environ.get(name, "") for name in variables)]
 
 
 def _rows(pip: ToolSettings, uv: ToolSettings, named: list[str]) -> list[tuple[str, str, bool]]:

@@ -123,7 +123,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(f"./{name}")
             info.size, info.mode = len(content), 0o644
             tar.addfile(info, io.BytesIO(content))
-    return lzma.compress(buffer.getvalue())
+    return lzma.compress(buffer.getvalue(), preset=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ def _write_suite(root: Path, pocket: Pocket, architectures: Sequence[str]) -> No
     for architecture in architectures:
         debs = [deb for deb in pocket.debs if deb.architecture in (architecture, "all")]
         packages = "\n".join(_paragraph(root, deb) for deb in debs)
-        files[f"main/binary-{architecture}/Packages.xz"] = lzma.compress(packages.encode())
+        files[f"main/binary-{architecture}/Packages.xz"] = lzma.compress(packages.encode(), preset=0)
         if pocket.contents:
             files[f"main/Contents-{architecture}.gz"] = gzip.compress(_contents(debs), mtime=0)
     for path, data in files.items():

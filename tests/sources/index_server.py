@@ -1,12 +1,15 @@
 """A package index in this process: pages in JSON and HTML, files with ranges, scripted faults, a log of requests."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import trustme
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
@@ -154,11 +157,15 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(index: Index, *, host: str = "127.0.0.1") -> Iterator[Index]:
-    """Serve an index on a free port of the loopback."""
-    server = _Server((host, 0), _Handler)
+def serve(index: Index, *, certificate: trustme.LeafCert | None = None) -> Iterator[Index]:
+    """Serve an index on a free port of the loopback, over TLS with a certificate."""
+    server = _Server(("127.0.0.1", 0), _Handler)
     server.index = index
-    index.url = f"http://{host}:{server.server_address[1]}"
+    index.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

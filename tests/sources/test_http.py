@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import trustme
 
 from envcap.errors import SourceError
 from envcap.sources.answer import AnswerError, Meter
@@ -70,9 +71,11 @@ def test_a_body_that_trickles_is_given_up() -> None:
     with serve(Index()) as index:
         index.pages["/a"] = ("text/plain", b"slow")
         settings = settings_for(index.simple)
-        with Session(settings, sleep=lambda _: None, clock=lambda: float(next(times))) as session:
-            with pytest.raises(AnswerError, match="slowly") as caught:
-                get(session, f"{index.url}/a")
+        with (
+            Session(settings, sleep=lambda _: None, clock=lambda: float(next(times))) as session,
+            pytest.raises(AnswerError, match="slowly") as caught,
+        ):
+            get(session, f"{index.url}/a")
     assert caught.value.reason == "broken"
 
 
@@ -191,3 +194,47 @@ def test_an_inner_host_may_be_asked_if_the_configuration_names_it() -> None:
     check_url("http://10.0.0.5/simple", known_hosts={"10.0.0.5"})
     with pytest.raises(AnswerError):
         check_url("http://10.0.0.6/simple", known_hosts={"10.0.0.5"})
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_unless_the_host_is_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with serve(Index(), certificate=authority.issue_cert("127.0.0.1")) as index:
+        index.pages["/a"] = ("text/plain", b"there")
+        for more, works in (
+            ({}, False),
+            ({"PIP_CERT": str(tmp_path / "ca.pem")}, True),
+            ({"PIP_TRUSTED_HOST": "127.0.0.1"}, True),
+            ({"PIP_TRUSTED_HOST": "example.org"}, False),
+        ):
+            environ = {"PIP_INDEX_URL": index.simple, **more}
+            settings = find_index_settings(environ, Path("/nonexistent"), Path("/"), root=Path("/nonexistent"))
+            with Session(settings, sleep=lambda _: None) as session:
+                if works:
+                    assert get(session, f"{index.url}/a") == b"there"
+                    continue
+                with pytest.raises(AnswerError) as caught:
+                    get(session, f"{index.url}/a")
+                assert "CERTIFICATE_VERIFY_FAILED" in caught.value.message
+
+
+def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    with serve(Index(), certificate=authority.issue_cert("127.0.0.1")) as index, serve(Index()) as plain:
+        index.always["/a"] = Fault(redirect=f"{plain.url}/a")
+        environ = {"PIP_INDEX_URL": index.simple, "PIP_TRUSTED_HOST": "127.0.0.1"}
+        settings = find_index_settings(environ, Path("/nonexistent"), Path("/"), root=Path("/nonexistent"))
+        with Session(settings, sleep=lambda _: None) as session, pytest.raises(AnswerError, match="away from https"):
+            get(session, f"{index.url}/a")
+        assert not plain.requests
+
+
+def test_a_proxy_is_asked_and_bypassed_as_the_variables_say() -> None:
+    with serve(Index()) as proxy, serve(Index()) as index:
+        proxy.pages[f"{index.url}/a"] = ("text/plain", b"by proxy")
+        index.pages["/a"] = ("text/plain", b"directly")
+        for bypass, answer in (("", b"by proxy"), ("127.0.0.1", b"directly"), ("*", b"directly")):
+            environ = {"PIP_INDEX_URL": index.simple, "http_proxy": proxy.url, "no_proxy": bypass}
+            settings = find_index_settings(environ, Path("/nonexistent"), Path("/"), root=Path("/nonexistent"))
+            with Session(settings) as session:
+                assert get(session, f"{index.url}/a") == answer
