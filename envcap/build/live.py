@@ -12,7 +12,7 @@ from envcap.entry import Entry, LiteralContent
 from envcap.environment import Distribution, InstalledFile
 from envcap.files import FileContent
 from envcap.wheel.layout import is_bytecode, is_installer_file
-from envcap.wheel.scripts import console_script, is_generated_script, map_live_script
+from envcap.wheel.scripts import console_script, is_generated_script, map_live_script, versioned_twin
 
 _SHEBANG = b"#!"
 _MAX_SCRIPT = 16 << 20
@@ -32,7 +32,12 @@ def live_package_entries(
     entries = [
         live_entry(file, prefix=prefix, distribution=distribution, owner=owner)
         for file in distribution.files
-        if not (is_bytecode(file.path) or is_installer_file(file.path) or file.path in left_out)
+        if not (
+            is_bytecode(file.path)
+            or is_installer_file(file.path)
+            or file.path in left_out
+            or is_versioned_script(file, prefix=prefix, distribution=distribution)
+        )
     ]
     return [*entries, *_installer(distribution, owner)]
 
@@ -61,6 +66,14 @@ def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution
             return console_script(point)
     mapped = map_live_script(data, prefixes=spellings(prefix))
     return None if mapped == data else mapped
+
+
+def is_versioned_script(file: InstalledFile, *, prefix: Path, distribution: Distribution) -> bool:
+    """Tell whether a file is a script such as `bin/pip3.11`, which pip writes for itself beside its entry points."""
+    twin = versioned_twin(file.path, distribution.entry_points)
+    if twin is None or file.target or file.size > _MAX_SCRIPT:
+        return False
+    return is_generated_script((prefix / file.path).read_bytes(), twin)
 
 
 def spellings(prefix: Path) -> tuple[bytes, ...]:

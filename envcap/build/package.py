@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from envcap.archives.zip import ZipArchive, ZipMember
+from envcap.archives.zip import ZipArchive
+from envcap.archives.zip_directory import ZipMember
 from envcap.entry import Content, Entry, EntryKind, LiteralContent
 from envcap.errors import ArchiveError, BuildError
 from envcap.files import FileContent

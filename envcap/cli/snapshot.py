@@ -144,7 +144,8 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         talk.say(f"... and {len(warnings) - _SHOWN} more warnings (all of them with `--json`)")
     lock, counts = found.lockfile, _counts(found)
     notes = len(found.findings) - len(warnings)
-    received = sum(result.received for result in found.results)
+    pages = sum(result.pages for result in found.results)
+    read = sum(result.received for result in found.results) - pages
     wheels = sum(artifact.size for row in lock.packages for artifact in row.artifacts if artifact.source != CAPTURED)
     interpreter = {"debian": "Debian's own", "standalone": "python-build-standalone"}.get(
         lock.interpreter.origin, "captured"
@@ -153,7 +154,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
     captured = f"{counts['captured']} packages, {counts['unowned']} unowned files"
     rows = [
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
-        ("proven", f"{proven}, with {human_size(received)} received for {human_size(wheels)} of wheels"),
+        ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         ("patched", _patched(found)),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
@@ -165,6 +166,10 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"
     )
+
+
+def _pages(received: int) -> str:
+    return f" and {human_size(received)} of index pages" if received else ""
 
 
 def _patched(found: Snapshot) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envcap.build.live import live_entry
+from envcap.build.live import is_versioned_script, live_entry
 from envcap.build.package import TREE_SUFFIX
 from envcap.build.records import base64_hash
 from envcap.entry import Content, LiteralContent
@@ -83,16 +83,18 @@ def capture_distribution(
     archive.finish()
 
 
-def _captured_files(distribution: Distribution, left_out: frozenset[str]) -> Iterator[InstalledFile]:
+def _captured_files(distribution: Distribution, prefix: Path, left_out: frozenset[str]) -> Iterator[InstalledFile]:
     for file in distribution.files:
-        if not (is_bytecode(file.path) or is_installer_file(file.path) or file.path in left_out or file.target):
+        if is_bytecode(file.path) or is_installer_file(file.path) or file.path in left_out or file.target:
+            continue
+        if not is_versioned_script(file, prefix=prefix, distribution=distribution):
             yield file
 
 
 def _tree_members(
     distribution: Distribution, prefix: Path, _layout: Layout, left_out: frozenset[str]
 ) -> Iterator[_Member]:
-    for file in _captured_files(distribution, left_out):
+    for file in _captured_files(distribution, prefix, left_out):
         entry = live_entry(file, prefix=prefix, distribution=distribution, owner=distribution.name)
         yield _Member(name=file.path, content=entry.content, executable=bool(file.mode & 0o111))
 
@@ -101,7 +103,7 @@ def _wheel_members(
     distribution: Distribution, prefix: Path, layout: Layout, left_out: frozenset[str]
 ) -> Iterator[_Member]:
     data = Path(distribution.directory).name.removesuffix(".dist-info") + ".data"
-    for file in _captured_files(distribution, left_out):
+    for file in _captured_files(distribution, prefix, left_out):
         content = live_entry(file, prefix=prefix, distribution=None, owner=distribution.name).content
         inside = file.path.removeprefix(f"{layout.site_packages}/")
         if inside != file.path:

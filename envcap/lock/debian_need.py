@@ -139,7 +139,8 @@ class NeedResolver:
         except SourceError as error:
             self._note_contents(error)
             return
-        for name in sorted(contents.holders(soname), key=self._rank):
+        holders = contents.holders(soname)
+        for name in sorted(holders, key=self._rank) if len(holders) > 1 else holders:  # ranking reads the whole index
             yield from self._newest(name)
 
     def _newest(self, name: str) -> Iterator[DebianPackage]:

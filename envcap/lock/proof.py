@@ -15,7 +15,7 @@ from envcap.environment import Distribution, EntryPoint, Finding, FindingLevel, 
 from envcap.errors import ArchiveError
 from envcap.lockfile.model import Patch
 from envcap.wheel.layout import Layout, install_path, is_bytecode, is_installer_file
-from envcap.wheel.scripts import install_script, is_generated_script, map_live_script
+from envcap.wheel.scripts import install_script, is_generated_script, map_live_script, versioned_twin
 
 LARGEST_SCRIPT: Final = 1 << 20
 """Bytes of a script that is read to look at its first line; larger ones are binaries."""
@@ -284,6 +284,9 @@ class _Comparison:
         points = {f"bin/{point.name}": point for point in self._distribution.entry_points}
         for path, file in self._files.items():
             if path in self._tree or is_installer_file(path) or is_bytecode(path):
+                continue
+            twin = versioned_twin(path, self._distribution.entry_points)
+            if twin is not None and self._is_generated(file, twin):
                 continue
             if path not in points:
                 yield path, "added"

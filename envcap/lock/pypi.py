@@ -68,7 +68,7 @@ def prove_distributions(
         found = prover.prove(distribution, place, meter)
         if isinstance(found, Proven) and found.proof != "tags":
             cache.put(key, encode_proof(found))
-        return replace(found, received=meter.received, seconds=clock() - started)
+        return replace(found, received=meter.received, pages=meter.pages, seconds=clock() - started)
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="envcap-prove")
     try:

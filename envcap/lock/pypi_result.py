@@ -38,6 +38,7 @@ class Proven:
         local_file: The artifact itself where only this machine has it: to be kept with the lock. Else None.
         findings: What was odd.
         received: Bytes received for this proof.
+        pages: Those of them that were project pages.
         seconds: Time it took.
         cached: True if it was remembered.
     """
@@ -55,6 +56,7 @@ class Proven:
     local_file: Path | None = None
     findings: tuple[Finding, ...] = ()
     received: int = 0
+    pages: int = 0
     seconds: float = 0.0
     cached: bool = False
 
@@ -70,6 +72,7 @@ class Unproven:
         message: One sentence for the user.
         findings: What was odd.
         received: Bytes received.
+        pages: Those of them that were project pages.
         seconds: Time it took.
     """
 
@@ -78,6 +81,7 @@ class Unproven:
     message: str
     findings: tuple[Finding, ...] = ()
     received: int = 0
+    pages: int = 0
     seconds: float = 0.0
 
 

@@ -29,13 +29,25 @@ class AnswerError(SourceError):
 
 
 class Meter:
-    """Counts the bytes received for one purpose; threads may share one."""
+    """Counts the bytes received for one purpose; threads may share one.
+
+    Attributes:
+        received: All of them.
+        pages: Those of project pages: what an index says, not what it serves.
+    """
 
     def __init__(self) -> None:
         self.received = 0
+        self.pages = 0
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
         """Count bytes."""
         with self._lock:
             self.received += count
+
+    def add_pages(self, count: int) -> None:
+        """Count bytes of project pages."""
+        with self._lock:
+            self.received += count
+            self.pages += count

@@ -13,7 +13,14 @@ from envcap.digest import is_sha256
 from envcap.environment import Finding
 from envcap.errors import MissingArtifactError, SourceError, SystemPackageError
 from envcap.sources.debian_settings import DebianMirror
-from envcap.sources.debian_signature import CheckedText, Keyring, Runner, check_clearsigned, check_detached
+from envcap.sources.debian_signature import (
+    BadSignatureError,
+    CheckedText,
+    Keyring,
+    Runner,
+    check_clearsigned,
+    check_detached,
+)
 from envcap.sources.debian_transport import Transport, read_all
 from envcap.sources.scrub import scrub_url
 
@@ -84,9 +91,9 @@ def fetch_release(
     for mirror in mirrors:
         try:
             checked = _fetch_text(transport, mirror, suite, run)
+        except BadSignatureError:
+            raise
         except SourceError as error:
-            if "signature" in error.message:
-                raise  # a manipulated file is an alarm, not a reason to look elsewhere
             failures.append(error)
             continue
         release = parse_release(checked, uri=mirror.uri, suite=suite)

@@ -31,6 +31,10 @@ _CLEARSIGNED: Final = re.compile(
 )
 
 
+class BadSignatureError(SourceError):
+    """A file was changed since it was signed, or its key was revoked: an alarm, not a reason to look elsewhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedText:
     """What a signed file says, and how far that is proved.
@@ -80,7 +84,8 @@ def check_clearsigned(data: bytes, *, keyring: Keyring, run: Runner, name: str) 
         name: The file's name for messages.
 
     Raises:
-        SourceError: The signature is bad or by a revoked key, or the file isn't clearsigned.
+        BadSignatureError: The signature is bad or by a revoked key.
+        SourceError: The file isn't clearsigned.
     """
     with tempfile.TemporaryDirectory(prefix="envcap-") as scratch:
         folder = Path(scratch)
@@ -101,7 +106,7 @@ def check_detached(data: bytes, signature: bytes, *, keyring: Keyring, run: Runn
     """Check a file with a signature beside it (`Release`, `Release.gpg`) with gpgv, else with sqv.
 
     Raises:
-        SourceError: The signature is bad or by a revoked key.
+        BadSignatureError: The signature is bad or by a revoked key.
     """
     with tempfile.TemporaryDirectory(prefix="envcap-") as scratch:
         folder = Path(scratch)
@@ -136,7 +141,9 @@ def _run_sqv(folder: Path, keyring: Keyring, run: Runner, files: Sequence[str], 
         return "neither gpgv nor sqv is installed"
     if done.returncode != 0:
         # sqv does not tell a bad signature from an unknown key: the careful reading is the only safe one.
-        raise SourceError(f"The signature of {name} is not valid (sqv)", hint="install gpgv, or ask another mirror")
+        raise BadSignatureError(
+            f"The signature of {name} is not valid (sqv)", hint="install gpgv, or ask another mirror"
+        )
     return ""
 
 
@@ -146,7 +153,7 @@ def _judge(status: str | None, name: str) -> str:
         return "gpgv is not installed"
     words = {line.split()[1] for line in status.splitlines() if line.startswith("[GNUPG:] ") and len(line.split()) > 1}
     if words & {"BADSIG", "REVKEYSIG"}:
-        raise SourceError(
+        raise BadSignatureError(
             f"The signature of {name} is bad: the file was changed, or its key was revoked",
             hint="do not use this mirror; set ENVCAP_DEBIAN_MIRROR to another one",
         )

@@ -65,7 +65,11 @@ class IndexReader:
     def _page(
         self, url: str, index: IndexLocation, meter: Meter, wanted: Callable[[str], bool]
     ) -> tuple[ProjectFile, ...]:
-        body = self.session.get(url, limit=MAX_PAGE, meter=meter, headers={"Accept": ACCEPT})
+        own = Meter()
+        try:
+            body = self.session.get(url, limit=MAX_PAGE, meter=own, headers={"Accept": ACCEPT})
+        finally:
+            meter.add_pages(own.received)
         return parse_page(body.data, body.content_type, url=body.url, index=index, wanted=wanted)
 
     def _flat_files(self, index: IndexLocation, meter: Meter) -> tuple[ProjectFile, ...]:

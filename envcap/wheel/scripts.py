@@ -15,6 +15,7 @@ from envcap.recipe import ENVIRONMENT_ROOT
 
 SHEBANG = f"#!/{ENVIRONMENT_ROOT}/bin/python".encode()
 
+_VERSIONED = re.compile(r"bin/(?P<base>pip|easy_install)-?\d+(?:\.\d+)?\Z")
 _NAME = re.compile(r"[\w.+-][\w .+-]*\Z")
 _REFERENCE = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*:\s*(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\Z"
@@ -88,6 +89,16 @@ def is_generated_script(data: bytes, point: EntryPoint) -> bool:
             case _:
                 return False
     return called
+
+
+def versioned_twin(path: str, points: tuple[EntryPoint, ...]) -> EntryPoint | None:
+    """Give the entry point that a script such as `bin/pip3.11` or `bin/easy_install-3.11` repeats, if it does.
+
+    pip writes such scripts for itself and setuptools, by the version of the interpreter; they are its own and left out.
+    """
+    name = _VERSIONED.match(path)
+    points_by_name = {point.name: point for point in points}
+    return points_by_name.get(name["base"]) if name and path.removeprefix("bin/") not in points_by_name else None
 
 
 def install_script(data: bytes) -> bytes:
