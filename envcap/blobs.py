@@ -6,18 +6,20 @@ A lock folder is written whole or not at all; a blob is believed only if its byt
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from envcap.digest import Digest
+from envcap.digest import Digest, is_sha256
 from envcap.errors import LockfileError
 from envcap.lockfile.document import MAX_TEXT, read_lockfile, write_lockfile
 from envcap.lockfile.model import CAPTURED, Lockfile
 
 LOCK_NAME = "envcap.lock"
+_BLOBS = PurePath("blobs", "sha256")
 
 BlobBytes = Callable[[BinaryIO], object]
 """Writes the bytes of one blob to an open file."""
@@ -38,7 +40,7 @@ class LockFolder:
     @property
     def blobs(self) -> Path:
         """The folder of kept bytes; it need not exist."""
-        return self.path.parent / "blobs" / "sha256"
+        return self.path.parent / _BLOBS
 
 
 def open_lock(path: Path) -> LockFolder:
@@ -47,9 +49,13 @@ def open_lock(path: Path) -> LockFolder:
     Raises:
         LockfileError: There is none, or it can't be read.
     """
-    file = path / LOCK_NAME if path.is_dir() else path
+    file = path
     try:
-        if file.stat().st_size > MAX_TEXT:
+        file = path / LOCK_NAME if path.is_dir() else path
+        state = file.stat()
+        if not stat.S_ISREG(state.st_mode):  # a FIFO would never end
+            raise LockfileError(f"{file} is not a lockfile (expected a regular file)")
+        if state.st_size > MAX_TEXT:
             raise LockfileError(f"{file} is too long for a lockfile (at most {MAX_TEXT} bytes)")
         text = file.read_bytes().decode()
     except OSError as error:
@@ -80,7 +86,9 @@ def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
 
 
 def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[str, BlobBytes]]) -> None:
-    """Write a lock's folder beside its place and then put it there; an earlier one of the name is replaced.
+    """Write a lock's folder: a new one appears whole, an earlier one of the name is brought up to date.
+
+    At every moment the lock that lies there has all its blobs beside it. Other files in the folder stay.
 
     Args:
         folder: `lockfiles/NAME`.
@@ -90,26 +98,42 @@ def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[st
     Raises:
         LockfileError: The place holds something else, or can't be written.
     """
+    text = write_lockfile(lockfile).encode()
+    staging = None
+    try:
+        _refuse_foreign(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        for sha256, write in blobs:
+            _write_blob(staging / _BLOBS / sha256, sha256, write)
+        _write(staging / LOCK_NAME, text)
+        staging.chmod(0o755)
+        if folder.exists():
+            _update(folder, staging)
+        else:
+            staging.rename(folder)
+    except OSError as error:
+        raise LockfileError(
+            f"{folder} can't be written: {error.strerror or error}", hint="check the folder's rights and the space left"
+        ) from None
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Write into nothing but a folder that can be seen to be a lock's, and never through a symlink."""
+    for path in (folder, *(folder / name for name in (LOCK_NAME, _BLOBS.parent, _BLOBS))):
+        if path.is_symlink():
+            raise LockfileError(
+                f"{path} is a symlink (expected none in a lock's folder)",
+                hint="choose another `--name` or `--output`, nothing was changed",
+            )
     if folder.exists() and not (folder / LOCK_NAME).is_file():
         raise LockfileError(
             f"{folder} exists and holds no {LOCK_NAME}",
             hint="choose another `--name` or `--output`, nothing was changed",
         )
-    text = write_lockfile(lockfile).encode()
-    staging = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        for sha256, write in blobs:
-            _write_blob(staging / "blobs" / "sha256" / sha256, sha256, write)
-        _write(staging / LOCK_NAME, text)
-        staging.chmod(0o755)
-        _replace(staging, folder)
-    except OSError as error:
-        raise LockfileError(f"{folder} can't be written: {error.strerror or error}") from None
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
@@ -130,18 +154,21 @@ def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
             staging.unlink()
 
 
-def _replace(staging: Path, folder: Path) -> None:
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    # The user's own exports beside the lock go with it into the new folder.
-    for extra in folder.iterdir():
-        if extra.name not in {LOCK_NAME, "blobs"}:
-            shutil.move(extra, staging / extra.name)
-    folder.rename(old / "old")
-    staging.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+def _update(folder: Path, staging: Path) -> None:
+    """Add the new blobs, replace the lock in one step, then drop the blobs that only the old one knew."""
+    known, new = folder / _BLOBS, staging / _BLOBS
+    names = {path.name for path in new.iterdir()} if new.is_dir() else set()
+    if names:
+        known.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (new / name).replace(known / name)
+    (staging / LOCK_NAME).replace(folder / LOCK_NAME)
+    for path in known.iterdir() if known.is_dir() else ():
+        if is_sha256(path.name) and path.name not in names:
+            path.unlink()
+    for path in (known, known.parent):
+        with contextlib.suppress(OSError):  # not empty, or not there
+            path.rmdir()
 
 
 def _write_blob(path: Path, sha256: str, write: BlobBytes) -> None:

@@ -12,7 +12,7 @@ from envcap.archives.zip import open_zip
 from envcap.build.debian import system_entries
 from envcap.build.live import live_entry, live_package_entries
 from envcap.build.materials import Artifacts
-from envcap.build.package import environment_entry, package_entries, symlink_entry
+from envcap.build.package import TREE_SUFFIX, environment_entry, package_entries, symlink_entry
 from envcap.entry import Entry
 from envcap.environment import Distribution, Environment
 from envcap.errors import BuildError
@@ -125,7 +125,11 @@ class LiveMaterials:
         """Name a layer by the content of its live files."""
         match layer:
             case PackagesLayer():
-                return {"kind": "live", "python": layer.layout.python, "packages": list(map(self._key, layer.packages))}
+                return {
+                    "kind": "live",
+                    "python": layer.layout.python,
+                    "packages": [self._key(package, layer.platform) for package in layer.packages],
+                }
             case _:
                 return self.artifacts.key(layer)
 
@@ -133,7 +137,7 @@ class LiveMaterials:
         """Give the entries of the live files."""
         match layer:
             case PackagesLayer():
-                return [entry for package in layer.packages for entry in self._package(package)]
+                return [entry for package in layer.packages for entry in self._package(package, layer.platform)]
             case FilesLayer():
                 wanted = {file.path for file in layer.files}
                 return [
@@ -144,18 +148,21 @@ class LiveMaterials:
             case _:
                 return self.artifacts.entries(layer, stack)
 
-    def _key(self, package: Package) -> object:
+    def _key(self, package: Package, platform: str) -> object:
         live = self._distribution(package)
         left_out = _left_out(package)
         files = [[file.path, file.sha256, file.mode, file.target] for file in live.files if file.path not in left_out]
-        return [package.name, live.directory, files, [[point.name, point.value] for point in live.entry_points]]
+        points = [[point.name, point.value] for point in live.entry_points]
+        is_tree = artifact_of(package, platform).file.endswith(TREE_SUFFIX)
+        return [package.name, live.directory, is_tree, files, points]
 
-    def _package(self, package: Package) -> list[Entry]:
+    def _package(self, package: Package, platform: str) -> list[Entry]:
         return live_package_entries(
             self._distribution(package),
             prefix=self.environment.prefix,
             left_out=_left_out(package),
             owner=package.name,
+            is_tree=artifact_of(package, platform).file.endswith(TREE_SUFFIX),
         )
 
     def _distribution(self, package: Package) -> Distribution:

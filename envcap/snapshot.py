@@ -14,11 +14,12 @@ from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
 from envcap.errors import ScanError
+from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
-from envcap.lock.pypi_result import ProofResult
+from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
@@ -146,7 +147,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
-        kept=tuple(_kept(packages, unowned_kept, interpreter, world)),
+        kept=tuple(_kept(packages, results, unowned_kept, interpreter, world)),
         environment=environment,
         results=results,
         prediction=prediction,
@@ -191,12 +192,23 @@ def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], 
 
 
 def _kept(
-    packages: LockedPackages, unowned: Sequence[tuple[str, Content]], interpreter: Interpreter, world: World
+    packages: LockedPackages,
+    results: Sequence[ProofResult],
+    unowned: Sequence[tuple[str, Content]],
+    interpreter: Interpreter,
+    world: World,
 ) -> list[tuple[str, BlobBytes]]:
-    """List what lies beside the lock: captured artifacts from the store, patches and unowned files from the prefix."""
+    """List what lies beside the lock: captured artifacts from the store, patches and unowned files from the prefix.
+
+    A wheel that only a folder of this machine has is kept as it is there.
+    """
     stored = [*packages.captured, *(row.sha256 for row in interpreter.artifacts if row.source == CAPTURED)]
     kept: list[tuple[str, BlobBytes]] = [(sha256, _from_store(world, sha256)) for sha256 in stored]
     kept += [(sha256, _from_content(content)) for sha256, content in (*packages.kept, *unowned)]
+    for row in results:
+        if isinstance(row, Proven) and row.local_file is not None:
+            local = FileContent(path=row.local_file.resolve(), size=row.artifact.size)
+            kept.append((row.artifact.sha256, _from_content(local)))
     return kept
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from envcap.digest import Digest
 from envcap.errors import SinkError
-from envcap.oci.contents import FileFacts, FoundImage, merge_layers, read_files
+from envcap.oci.contents import FoundImage
 from envcap.oci.image import Image
+from envcap.oci.layers import FileFacts, merge_layers, read_files
 from envcap.recipe import ENVIRONMENT_ROOT
 
 

@@ -19,7 +19,7 @@ _MAX_SCRIPT = 16 << 20
 
 
 def live_package_entries(
-    distribution: Distribution, *, prefix: Path, left_out: frozenset[str], owner: str
+    distribution: Distribution, *, prefix: Path, left_out: frozenset[str], owner: str, is_tree: bool = False
 ) -> list[Entry]:
     """Give the files that a live distribution brings to the image.
 
@@ -28,6 +28,7 @@ def live_package_entries(
         prefix: The live environment.
         left_out: Paths that belong to another distribution of the same file (a patch of the lock deletes them here).
         owner: Name for messages.
+        is_tree: Captured as a tree of files, which says nothing of an installer.
     """
     entries = [
         live_entry(file, prefix=prefix, distribution=distribution, owner=owner)
@@ -39,7 +40,7 @@ def live_package_entries(
             or is_versioned_script(file, prefix=prefix, distribution=distribution)
         )
     ]
-    return [*entries, *_installer(distribution, owner)]
+    return entries if is_tree else [*entries, *_installer(distribution, owner)]
 
 
 def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution | None, owner: str) -> Entry:

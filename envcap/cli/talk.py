@@ -74,7 +74,7 @@ class Talk:
     def fail(self, message: str, hint: str) -> None:
         """Say why a command failed, and the next step."""
         self.console.print("[red]error:[/] ", end="")
-        self.console.print(visible(message), markup=False)
+        self.console.print("\n".join(map(visible, message.splitlines())), markup=False)
         if hint:
             self.console.print("\n[cyan]hint:[/] ", end="")
             self.console.print(visible(hint), markup=False)

@@ -12,9 +12,10 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import Digest
 from envcap.errors import BuildError, DifferenceError
-from envcap.oci.contents import FileFacts, FoundImage, FoundLayer, open_image, read_files
+from envcap.oci.contents import FoundImage, open_image
 from envcap.oci.docker import docker_reference, save_image
 from envcap.oci.image import Image
+from envcap.oci.layers import FileFacts, FoundLayer, read_files
 from envcap.rebuild import choose_platform, rebuild_lock
 from envcap.render import columns
 from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level

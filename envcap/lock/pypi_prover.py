@@ -241,7 +241,7 @@ def _unprovable(distribution: Distribution) -> tuple[str, str] | None:
     if distribution.form != "wheel":
         return "legacy-format", f"{name} was not installed from a wheel ({distribution.form})"
     if direct is not None and direct.kind != "archive":
-        return direct.kind, f"{name} was built from a {direct.kind} install"
+        return direct.kind, f"{name} was installed from a {direct.kind} reference ({direct.kind})"
     if distribution.built_from_source:
         return "built-from-source", f"{name} was built from source here"
     if direct is not None and not urlsplit(direct.url).path.endswith(".whl"):

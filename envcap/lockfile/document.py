@@ -14,8 +14,11 @@ from envcap.lockfile.codec import Table, from_table, to_table
 from envcap.lockfile.model import LOCK_VERSION, Expected, Lockfile
 from envcap.lockfile.toml import dump_toml
 
-MAX_TEXT = 64 << 20
-"""Longest lockfile read, characters: a lock of 2,000 packages has under 2 MB."""
+MAX_TEXT = 16 << 20
+"""Longest lockfile read, characters: a lock of 20,000 packages has 7 MB. tomllib needs up to 30 times as much memory."""
+
+MAX_TABLES = 64
+"""Most tables of different names: the writer writes a dozen, and tomllib needs 1 KB for each."""
 
 MAX_DOTS = 8
 """Most dots outside strings and comments in one line; the writer writes one at most, in `[expected."…"]`."""
@@ -102,7 +105,9 @@ def _parse(text: str) -> Table:
 
 
 def _refuse_explosions(text: str) -> None:
-    """Refuse dotted keys of many parts: tomllib needs memory and time in the square of their number.
+    """Refuse dotted keys of many parts, and tables of many names.
+
+    tomllib needs memory and time in the square of the number of parts, and much memory for each table.
 
     Strings and comments may hold any number of dots, so they are skipped, as a TOML parser would. The other kinds of
     string would make that hard, and the writer doesn't write them.
@@ -110,7 +115,13 @@ def _refuse_explosions(text: str) -> None:
     expected = "expected strings in double quotes on one line"
     if '"""' in text:
         raise LockfileError(f"Unexpected string of many lines in the lockfile ({expected})")
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.split("\n")
+    tables = {line for line in lines if line.lstrip(" \t").startswith("[")}
+    if len(tables) > MAX_TABLES:
+        raise LockfileError(
+            f"Unexpected tables in the lockfile ({len(tables)} of different names, at most {MAX_TABLES})"
+        )
+    for number, line in enumerate(lines, start=1):
         if "'" not in line and line.count(".") <= MAX_DOTS:
             continue
         rest = _OPAQUE.sub("", line)

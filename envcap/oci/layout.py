@@ -22,6 +22,7 @@ from envcap.ustar import MAX_OCTAL_SIZE, extended_header, header_block, padding,
 LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
+_OWN_NAMES = frozenset({"oci-layout", "index.json", "manifest.json", "blobs"})
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,21 +61,15 @@ def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progres
         SinkError: The folder holds something else, or can't be written.
         StoreError: A blob of the store is damaged.
     """
-    if folder.exists() and not (folder / "oci-layout").is_file() and any(_names(folder)):
-        raise SinkError(
-            f"{folder} is not empty and not an OCI layout (expected a new folder, or an older layout to replace)",
-            hint="choose another `--output`",
-        )
     with _faults(folder):
+        _refuse_foreign(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Built beside the target, so that one rename publishes it whole.
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             _fill(image, staging, tag, progress)
             staging.chmod(_FOLDER_MODE)
-            if folder.exists():
-                shutil.rmtree(folder)
-            staging.rename(folder)
+            _replace(staging, folder)
             _sync_folder(folder.parent)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -89,6 +84,8 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
         StoreError: A blob of the store is damaged.
     """
     with _faults(path):
+        if path.exists() and not path.is_file():
+            raise SinkError(f"{path} is there and no regular file", hint="choose another `--output`")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -174,11 +171,28 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208  # only whether it is empty
-    except NotADirectoryError:
-        return [folder.name]
+def _refuse_foreign(folder: Path) -> None:
+    """Replace nothing but what can be seen to be a layout, and nothing through a symlink."""
+    if folder.is_symlink():
+        raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--output`")
+    if not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names and not ("oci-layout" in names and names <= _OWN_NAMES):
+        raise SinkError(
+            f"{folder} is not empty and not an OCI layout (expected a new folder, or an older layout to replace)",
+            hint="choose another `--output`",
+        )
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    # Moved aside first: a kill in between leaves the old or the new layout whole, and never half of one.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+        folder.rename(Path(aside) / "old")
+        staging.rename(folder)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ folder, so no link of an image can lead a write outside.
 """
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import BinaryIO
@@ -37,19 +38,38 @@ def write_rootfs(image: Image, folder: Path, *, epoch: int, scratch: Path, progr
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise SinkError(f"{folder} is not empty (expected a new folder)", hint="choose another `--rootfs`")
-        folders: dict[Path, int] = {}
-        for number, layer in enumerate(image.layers):
-            with tempfile.TemporaryFile(dir=scratch) as blob, tempfile.TemporaryFile(dir=scratch) as spool:
-                image.blobs.copy_to(layer.digest, blob)
-                blob.seek(0)
-                for member in read_tar(decompress(blob, ".gz", name=layer.what), name=layer.what, spool=spool):
-                    _write(folder, member, epoch, folders)
-            progress(layer.what, number + 1, len(image.layers))
-        for path, mode in sorted(folders.items(), reverse=True):
-            path.chmod(mode)
-            os.utime(path, (epoch, epoch))
+        try:
+            _write_layers(image, folder, epoch, scratch, progress)
+        except BaseException:
+            _clear(folder)
+            raise
     except OSError as error:
-        raise SinkError(f"{folder} can't be written: {error.strerror or error}") from None
+        raise SinkError(
+            f"{folder} can't be written: {error.strerror or error}", hint="check the folder's rights and the space left"
+        ) from None
+
+
+def _write_layers(image: Image, folder: Path, epoch: int, scratch: Path, progress: Progress) -> None:
+    folders: dict[Path, int] = {}
+    for number, layer in enumerate(image.layers):
+        with tempfile.TemporaryFile(dir=scratch) as blob, tempfile.TemporaryFile(dir=scratch) as spool:
+            image.blobs.copy_to(layer.digest, blob)
+            blob.seek(0)
+            for member in read_tar(decompress(blob, ".gz", name=layer.what), name=layer.what, spool=spool):
+                _write(folder, member, epoch, folders)
+        progress(layer.what, number + 1, len(image.layers))
+    for path, mode in sorted(folders.items(), reverse=True):
+        path.chmod(mode)
+        os.utime(path, (epoch, epoch))
+
+
+def _clear(folder: Path) -> None:
+    """Take half of an image away again: it was an empty folder before."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _write(root: Path, member: TarMember, epoch: int, folders: dict[Path, int]) -> None:

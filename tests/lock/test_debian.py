@@ -11,6 +11,7 @@ import pytest
 from envcap.environment import ElfFacts, ElfNeed, Finding
 from envcap.errors import SystemPackageError
 from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
+from envcap.lock.debian_deb import DebFacts
 from envcap.lockfile.model import Source, SystemPackage
 from tests.lock.debian_archive import GL, NOW, Deb, Machine, Pocket, base_debs, build_archive
 
@@ -257,6 +258,25 @@ def test_only_a_versioned_provides_satisfies_a_constraint(tmp_path: Path) -> Non
     locked = lock(tmp_path, SystemNeeds(requested=("user",)), *debs, user)
     assert "versioned" in names(locked)
     assert "plain" not in names(locked)
+
+
+def test_a_package_is_read_by_a_row_that_names_its_pocket(tmp_path: Path) -> None:
+    fixed = Deb(name="libodd1", version="1.0-1+deb12u1", libraries=("libodd.so.1",))
+    build_archive(
+        tmp_path,
+        Pocket(suite="bookworm", debs=(*base_debs(), Deb(name="libodd1"))),
+        Pocket(suite="bookworm-security", debs=(fixed,), date=NOW),
+    )
+    machine = Machine(root=tmp_path)
+    sources: dict[str, str] = {}
+
+    def read(package: SystemPackage) -> DebFacts:
+        sources[package.name] = package.source
+        return machine.read_deb(package)
+
+    locked = lock_system_packages(needing("libodd.so.1"), suite=machine.open(), platform="linux/amd64", read_deb=read)
+    assert sources["libodd1"] == row(locked, "libodd1").source == "debian-bookworm-security-20231114T221320Z"
+    assert sources["libc6"] == row(locked, "libc6").source
 
 
 def test_facts_of_packages_are_read_once_and_remembered(tmp_path: Path) -> None:

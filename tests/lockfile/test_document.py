@@ -188,6 +188,13 @@ def test_a_dotted_key_of_many_parts_is_refused_before_it_explodes(text: str) -> 
     )
 
 
+@pytest.mark.parametrize("header", ["[a{}]", "[[a{}]]", " \t[a{}]", '["a{}"]'], ids=range(4))
+def test_tables_of_many_names_are_refused_before_they_explode(header: str) -> None:
+    text = "\n".join(header.format(number) for number in range(200_000))
+    message = "Unexpected tables in the lockfile (200000 of different names, at most 64)"
+    assert refusal(text).message == message
+
+
 def test_strings_that_could_hide_a_dotted_key_are_refused() -> None:
     many = ".".join("a" * 200_000)
     expected = "(expected strings in double quotes on one line)"
