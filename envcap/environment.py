@@ -44,6 +44,8 @@ class InstalledFile:
         sha256: 64 hex digits of the content; empty for a symlink.
         target: A symlink's target as written, else empty.
         links: Hard link count; above 1 the file is shared with an installer's cache.
+        source: Where the bytes lie, absolute, if not at `path`: the project folder of an editable install. Never
+            written to a lock.
     """
 
     path: str
@@ -52,6 +54,11 @@ class InstalledFile:
     sha256: str
     target: str = ""
     links: int = 1
+    source: str = ""
+
+    def location(self, prefix: Path) -> Path:
+        """Tell where the bytes lie on this machine."""
+        return Path(self.source) if self.source else prefix / self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

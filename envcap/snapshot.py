@@ -33,6 +33,7 @@ from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
+from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
@@ -102,7 +103,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        environment = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
+        scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
+        environment = expand_editables(scanned)
     platform = _platform(environment)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.digest import Digest
-from envcap.errors import SourceError
+from envcap.errors import SourceError, StoreError
 from envcap.sources.client import make_client
 from envcap.sources.debian_archive import DebianAccess
 from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
@@ -136,8 +136,11 @@ class StoredCache:
         record = self._store.recall(_key(key))
         if record is None:
             return None
-        with self._store.blobs.open_verified(Digest.parse(str(record["blob"]))) as file:
-            return file.read()
+        try:
+            with self._store.blobs.open_verified(Digest.parse(str(record["blob"]))) as file:
+                return file.read()
+        except StoreError:
+            return None  # damaged: it was set aside, and is parsed anew
 
     def put(self, key: str, data: bytes) -> None:
         """Keep a table."""

@@ -49,7 +49,7 @@ def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution 
         return symlink_entry(file.path, file.target, owner)
     executable = bool(file.mode & 0o111)
     script = live_script(file, prefix=prefix, distribution=distribution)
-    content = FileContent(path=prefix / file.path, size=file.size) if script is None else LiteralContent(script)
+    content = FileContent(path=file.location(prefix), size=file.size) if script is None else LiteralContent(script)
     return environment_entry(file.path, executable=executable, content=content, owner=owner)
 
 
@@ -57,7 +57,7 @@ def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution
     """Map a live script to the image, or tell with None that the file goes in as it is."""
     if not file.path.startswith("bin/") or file.size > _MAX_SCRIPT:
         return None
-    path = prefix / file.path
+    path = file.location(prefix)
     with path.open("rb") as stream:
         if stream.read(2) != _SHEBANG:
             return None
@@ -74,7 +74,7 @@ def is_versioned_script(file: InstalledFile, *, prefix: Path, distribution: Dist
     twin = versioned_twin(file.path, distribution.entry_points)
     if twin is None or file.target or file.size > _MAX_SCRIPT:
         return False
-    return is_generated_script((prefix / file.path).read_bytes(), twin)
+    return is_generated_script(file.location(prefix).read_bytes(), twin)
 
 
 def spellings(prefix: Path) -> tuple[bytes, ...]:

@@ -138,7 +138,7 @@ def _proven(row: Proven) -> Package:
         requested=live.requested,
         origin=row.origin,
         proof=row.proof,
-        url=row.artifact.url,
+        url=_public(row.artifact.url),
         artifacts=(artifact,),
     )
 
@@ -161,10 +161,15 @@ def _captured(
         origin=_origin(live),
         proof="captured",
         commit=direct.commit if direct else "",
-        url=direct.url if direct and direct.kind in {"vcs", "archive"} else "",
+        url=_public(direct.url) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
     return package, sha256
+
+
+def _public(url: str) -> str:
+    """Keep an address that means something elsewhere; a folder of this machine does not (DESIGN §3)."""
+    return "" if url.startswith("file:") else url
 
 
 def _origin(distribution: Distribution) -> str:
@@ -186,7 +191,7 @@ def _generated(distribution: Distribution, prefix: Path) -> dict[str, bool]:
     for point in distribution.entry_points:
         file = files.get(f"bin/{point.name}")
         if file is not None:
-            data = live_script(file, prefix=prefix, distribution=None) or (prefix / file.path).read_bytes()
+            data = live_script(file, prefix=prefix, distribution=None) or file.location(prefix).read_bytes()
             found[file.path] = is_generated_script(data, point)
     return found
 
@@ -217,7 +222,8 @@ def _sources(results: Sequence[ProofResult]) -> Iterator[Source]:
 
 def _findings(row: ProofResult, patches: Sequence[Patch]) -> Iterator[Finding]:
     name = row.distribution.name
-    if isinstance(row, Unproven):
+    # The scan already said of an editable what becomes of it.
+    if isinstance(row, Unproven) and row.reason != "editable":
         yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured: {row.message}")
     for patch in patches:
         yield Finding(

@@ -67,7 +67,7 @@ def image_patch(
     script = live_script(file, prefix=prefix, distribution=distribution)
     executable = bool(file.mode & 0o111)
     if script is None:
-        content: Content = FileContent(path=prefix / file.path, size=file.size)
+        content: Content = FileContent(path=file.location(prefix), size=file.size)
         sha256 = file.sha256
     else:
         content, sha256 = LiteralContent(script), hashlib.sha256(script).hexdigest()

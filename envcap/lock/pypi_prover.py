@@ -234,6 +234,9 @@ class Prover:
         return None
 
 
+_KINDS = {"vcs": "a repository", "directory": "a local folder", "editable": "a project folder, editable"}
+
+
 def _unprovable(distribution: Distribution) -> tuple[str, str] | None:
     """Say why no artifact can be looked for, if so."""
     direct = distribution.direct_url
@@ -241,7 +244,7 @@ def _unprovable(distribution: Distribution) -> tuple[str, str] | None:
     if distribution.form != "wheel":
         return "legacy-format", f"{name} was not installed from a wheel ({distribution.form})"
     if direct is not None and direct.kind != "archive":
-        return direct.kind, f"{name} was installed from a {direct.kind} reference ({direct.kind})"
+        return direct.kind, f"{name} was installed from {_KINDS.get(direct.kind, direct.kind)}"
     if distribution.built_from_source:
         return "built-from-source", f"{name} was built from source here"
     if direct is not None and not urlsplit(direct.url).path.endswith(".whl"):

@@ -15,7 +15,7 @@ from envcap.lockfile.model import LOCK_VERSION, Expected, Lockfile
 from envcap.lockfile.toml import dump_toml
 
 MAX_TEXT = 16 << 20
-"""Longest lockfile read, characters: a lock of 20,000 packages has 7 MB. tomllib needs up to 30 times as much memory."""
+"""Longest lockfile read, characters: a lock of 20,000 packages has 7 MB, and tomllib needs 30 times as much memory."""
 
 MAX_TABLES = 64
 """Most tables of different names: the writer writes a dozen, and tomllib needs 1 KB for each."""
