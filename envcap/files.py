@@ -1,6 +1,7 @@
 """Content that lies in a file of this machine: a live environment's file, or a blob kept with a lock."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,28 @@ class FileContent:
         """Yield the bytes in order.
 
         Raises:
-            BuildError: The file can't be read, or is a symlink by now.
+            BuildError: The file can't be read, or is no regular file by now.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # O_NONBLOCK: opening a FIFO must not wait for a writer; it means nothing for regular files.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise BuildError(f"{self.path.name!r} can't be read: {error.strerror}") from None
+            raise _unreadable(self.path, error.strerror) from None
         try:
-            while chunk := os.read(descriptor, CHUNK_SIZE):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unreadable(self.path, "not a regular file")
+            while chunk := _read(descriptor, self.path):
                 yield chunk
         finally:
             os.close(descriptor)
+
+
+def _read(descriptor: int, path: Path) -> bytes:
+    try:
+        return os.read(descriptor, CHUNK_SIZE)
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+
+
+def _unreadable(path: Path, why: str | None) -> BuildError:
+    return BuildError(f"{path.name!r} can't be read: {why}", hint="if it changed or is gone, take a new snapshot")

@@ -16,6 +16,7 @@ from envcap.build.records import environment_entries
 from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.entry import Entry
+from envcap.errors import StoreError
 from envcap.oci.image import ConfigSettings, Image, Layer, image_config
 from envcap.plan import EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
 from envcap.recipe import RECIPE
@@ -191,12 +192,15 @@ def _remember(store: Store, key: Digest, built: _Built) -> None:
 
 
 def _recall(store: Store, key: Digest) -> _Built | None:
-    """Look a layer up; a record whose blobs are gone counts as unknown, and the layer is built again."""
+    """Look a layer up; a record whose blobs are gone or damaged counts as unknown, and the layer is built again."""
     record = store.recall(key)
     if record is None:
         return None
-    with store.blobs.open_verified(Digest.parse(str(record["files"]))) as stream:
-        rows = json.load(stream)
+    try:
+        with store.blobs.open_verified(Digest.parse(str(record["files"]))) as stream:
+            rows = json.load(stream)
+    except StoreError:  # damaged, and set aside by now
+        return None
     return _Built(
         diff_id=Digest.parse(str(record["diff_id"])),
         digest=Digest.parse(str(record["digest"])) if record["digest"] else None,

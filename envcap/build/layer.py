@@ -7,6 +7,7 @@ Source: OCI image-spec, layer.md ("Layer Changesets", gzip media type) and confi
 
 import enum
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,8 @@ from envcap.recipe import DIRECTORY_MODE, LIBDEFLATE_BLOCK, SPLICE_MINIMUM
 from envcap.ustar import padding, trailer
 
 Write = Callable[[bytes], object]
+
+_UNSAFE = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|\0")
 
 
 class Compression(enum.Enum):
@@ -86,10 +89,13 @@ def arrange(entries: Iterable[Entry]) -> list[Entry]:
     """Sort entries by raw path bytes, add missing parents, and drop repeated equal ones (rule 2).
 
     Raises:
-        BuildError: Two entries of one path differ.
+        BuildError: Two entries of one path differ, one lies below a file or link, or a path could leave the root or
+            delete files of other layers (OCI image-spec, layer.md, "Whiteouts").
     """
     found: dict[bytes, Entry] = {}
     for entry in entries:
+        if _UNSAFE.search(entry.path):
+            raise BuildError(f"{entry.owner}: {entry.path!r} is no path for a layer (`..`, `.wh.` and the like)")
         key = entry.path.encode("utf-8", "surrogateescape")
         other = found.get(key)
         if other is None:
@@ -111,7 +117,7 @@ def arrange(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _equal(one: Entry, other: Entry) -> bool:
-    facts = [(entry.kind, entry.mode, entry.target, entry.content.size) for entry in (one, other)]
+    facts = [(entry.kind, entry.mode, entry.uid, entry.gid, entry.target, entry.content.size) for entry in (one, other)]
     return facts[0] == facts[1] and _hash(one) == _hash(other)
 
 

@@ -3,7 +3,7 @@
 The twin of `live.py`: both give the same entries if the artifact is what the live environment holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,8 @@ TREE_SUFFIX = ".tree.zip"
 INSTALLER_TEXT = b"envcap\n"
 
 _MAX_SCRIPT = 16 << 20
+"""Bytes of a script that is rewritten, as in `live.py`; a larger one is no text."""
+
 _MAX_METADATA = 16 << 20
 
 
@@ -59,10 +61,11 @@ def apply_patches(entries: list[Entry], package: Package, blobs: Blobs) -> list[
     found = {entry.path: entry for entry in entries}
     for patch in package.patches:
         path = f"{ENVIRONMENT_ROOT}/{patch.path}"
-        if patch.change != "added" and path not in found:
+        if patch.change == "edited" and path not in found:
             raise BuildError(f"{package.name}: the lock has {patch.path!r} {patch.change}, but the artifact lacks it")
         if patch.change == "deleted":
-            del found[path]
+            # May be absent: an entry point that was added to the live entry_points.txt has no script on either side.
+            found.pop(path, None)
         else:
             found[path] = _patched(patch, package.name, blobs)
     return list(found.values())
@@ -103,17 +106,27 @@ def _wheel(archive: ZipArchive, owner: str, layout: Layout, file: str) -> Iterat
     members = {member.name: member for member in archive.members if not member.is_directory}
     dist_info = dist_info_folder(list(members), project=owner, archive=file)
     generated = _generated_scripts(archive, members.get(f"{dist_info}/entry_points.txt"), file)
+    places: dict[str, tuple[ZipMember, bool]] = {}
     for name, member in members.items():
         where = install_path(name, layout=layout, dist_info=dist_info, archive=file)
+        if where.path in places:
+            raise ArchiveError(f"{file}: {places[where.path][0].name!r} and {name!r} go to one place")
+        places[where.path] = member, where.is_script
+    for path, (member, is_script) in places.items():
         # A script made for an entry point replaces a file of that name: installers write it last.
-        if is_bytecode(where.path) or is_installer_file(where.path) or where.path in generated:
+        if _is_bytecode(path, places) or is_installer_file(path) or path in generated:
             continue
-        content = _script(archive, member) if where.is_script else archive.content(member)
-        yield environment_entry(where.path, executable=bool(member.mode & 0o111), content=content, owner=owner)
+        content = _script(archive, member) if is_script else archive.content(member)
+        yield environment_entry(path, executable=bool(member.mode & 0o111), content=content, owner=owner)
     for path, data in generated.items():
         yield environment_entry(path, executable=True, content=LiteralContent(data), owner=owner)
     installer = f"{layout.site_packages}/{dist_info}/INSTALLER"
     yield environment_entry(installer, executable=False, content=LiteralContent(INSTALLER_TEXT), owner=owner)
+
+
+def _is_bytecode(path: str, places: Container[str]) -> bool:
+    """Tell whether a member is bytecode that can be made again; a `.pyc` alone is a module without source."""
+    return is_bytecode(path) or (path.endswith((".pyc", ".pyo")) and path[:-1] in places)
 
 
 def _generated_scripts(archive: ZipArchive, member: ZipMember | None, file: str) -> dict[str, bytes]:
@@ -124,11 +137,9 @@ def _generated_scripts(archive: ZipArchive, member: ZipMember | None, file: str)
 
 
 def _script(archive: ZipArchive, member: ZipMember) -> Content:
-    """Rewrite a text script; leave a binary one (ruff, uv) as it is, spliced and unread."""
+    """Rewrite a script with a placeholder; leave any other file (ruff, uv) as it is, spliced and unread."""
     content = archive.content(member)
     head = next(iter(content.chunks()), b"")
-    if not head.startswith(b"#!"):
+    if not head.startswith(b"#!python") or member.size > _MAX_SCRIPT:
         return content
-    if member.size > _MAX_SCRIPT:
-        raise ArchiveError(f"{member.name!r}: a script of {member.size} bytes (expected at most {_MAX_SCRIPT})")
     return LiteralContent(install_script(b"".join(content.chunks())))

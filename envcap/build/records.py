@@ -54,6 +54,8 @@ def environment_entries(layer: EnvironmentLayer, files: Sequence[FileHash]) -> l
 def check_shared_paths(files: Iterable[FileHash]) -> None:
     """Refuse two packages that bring one path with different bytes: the order of layers must not matter.
 
+    A file where another package has a folder is refused too: in the upper layer it would hide all that lies below.
+
     Raises:
         BuildError: Names the path.
     """
@@ -65,6 +67,14 @@ def check_shared_paths(files: Iterable[FileHash]) -> None:
                 f"{other.owner} and {file.owner} both bring {file.path!r}, with different bytes",
                 hint="take a new snapshot: it records which of the two the live environment holds",
             )
+    folders: set[str] = set()
+    for path, file in seen.items():
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            if parent in seen:
+                raise BuildError(f"{seen[parent].owner} brings the file {parent!r}, but {file.owner} has {path!r}")
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
 
 
 def record_text(files: Iterable[FileHash], *, dist_info: str, layout: Layout) -> bytes:

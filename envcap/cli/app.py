@@ -3,6 +3,7 @@
 Commands are imported when they run, so that `envcap --help` answers at once.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from envcap.errors import EnvcapError
+from envcap.errors import EnvcapError, UsageError
 
 app = typer.Typer(
     name="envcap",
@@ -37,6 +38,8 @@ IndexOption = Annotated[
 LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile or its folder.")]
 
 _INTERRUPTED = 130
+_UsageError = typer.BadParameter.__mro__[1]
+"""Root of typer's complaints about a command line: click's own class in older releases, a copy of it in newer ones."""
 
 
 @app.command()
@@ -217,26 +220,55 @@ def _root(
 def run(argv: Sequence[str]) -> int:
     """Run a command line and give its exit status: 0 fine, 1 failed, 2 usage, 3 a difference was found."""
     try:
-        status = app(args=list(argv), prog_name="envcap", standalone_mode=True)
+        # Without its standalone mode typer hands over what it would print and exit with by itself.
+        status = app(args=list(argv), prog_name="envcap", standalone_mode=False)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
-    except EnvcapError as error:
-        return _fail(error.message, error.hint, error.exit_status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last place where an error can become a line
+        return _explain(error)
+    if status == _INTERRUPTED:
         return _fail("Interrupted; nothing was half-written", "", _INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:  # noqa: BLE001  # a bug of ours: one line for the user, the rest on request
-        if os.environ.get("ENVCAP_DEBUG"):
-            traceback.print_exc()
-        return _fail(
-            f"envcap made a mistake ({type(error).__name__}: {str(error)[:300]})",
-            "please report it; set ENVCAP_DEBUG=1 to see where it happened",
-            1,
-        )
     return status if isinstance(status, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, EnvcapError):
+        return _fail(error.message, error.hint, error.exit_status)
+    if isinstance(error, _UsageError):
+        return _fail_of_usage(error)
+    if isinstance(error, OSError):
+        return _fail_of_system(error)
+    if os.environ.get("ENVCAP_DEBUG"):
+        traceback.print_exc()
+    return _fail(
+        f"envcap made a mistake ({type(error).__name__}: {str(error)[:300]})",
+        "please report it; set ENVCAP_DEBUG=1 to see where it happened",
+        1,
+    )
+
+
+def _fail_of_usage(error: Exception) -> int:
+    """Say what is wrong with the command line; without any argument a group prints its help instead."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{context.get_help()}\n" if context else "")
+        return UsageError.exit_status
+    command = context.command_path if context else "envcap"
+    return _fail(error.format_message(), f"see `{command} --help`", UsageError.exit_status)  # type: ignore[attr-defined]
+
+
+def _fail_of_system(error: OSError) -> int:
+    """Say what the operating system refused where no part of envcap explained it better."""
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    where = f": {error.filename}" if error.filename else ""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    hint = "free some space, or choose other folders with `--store` and `--output`" if full else ""
+    return _fail(f"{error.strerror or error}{where}", hint, 1)
 
 
 def _fail(message: str, hint: str, status: int) -> int:

@@ -1,10 +1,17 @@
 """`envcap export`: a lock in another tool's format, with its captured wheels laid beside it where they are needed."""
 
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import BinaryIO, cast
 
 from envcap.blobs import LockFolder, open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
+from envcap.digest import CHUNK_SIZE
 from envcap.errors import LockfileError, MissingArtifactError, UsageError
 from envcap.export.pylock import export_pylock
 from envcap.export.requirements import export_requirements
@@ -34,7 +41,7 @@ def export_command(
     Raises:
         EnvcapError: The format is unknown, or an index does not answer.
     """
-    _check_format(form)
+    check_format(form)
     talk = Talk()
     folder = open_lock(lock)
     with open_world(this_machine(store=store, offline=offline, index=index)) as world:
@@ -54,7 +61,7 @@ def write_export(lock: Path, form: str, world: World, talk: Talk) -> None:
     Raises:
         EnvcapError: As `export_command`.
     """
-    _check_format(form)
+    check_format(form)
     folder = open_lock(lock)
     export = _export(folder, form, choose_platform(folder.lockfile, ""), world, beside=True)
     for finding in export.findings:
@@ -62,7 +69,12 @@ def write_export(lock: Path, form: str, world: World, talk: Talk) -> None:
     _write(export, folder, lock.parent / FILES[form])
 
 
-def _check_format(form: str) -> None:
+def check_format(form: str) -> None:
+    """Refuse a format that there is not.
+
+    Raises:
+        UsageError: It is unknown.
+    """
     if form not in FILES:
         raise UsageError(f"Unknown format {form!r} (expected one of: {', '.join(FILES)})")
 
@@ -98,9 +110,39 @@ def _write(export: Export, folder: LockFolder, output: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         for wheel in export.wheels:
-            target = output.parent / wheel.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((folder.blobs / wheel.sha256).read_bytes())
-        output.write_text(export.text, encoding="utf-8")
+            _write_wheel(folder, wheel.sha256, output.parent / wheel.path)
+        with _replacing(output) as file:
+            file.write(export.text.encode())
     except OSError as error:
         raise LockfileError(f"{output} can't be written: {error.strerror or error}") from None
+
+
+def _write_wheel(folder: LockFolder, sha256: str, target: Path) -> None:
+    if target.parent.is_symlink():  # whoever made the lock's folder may have put it there
+        raise LockfileError(f"{target.parent} is a symlink (expected a folder)", hint="choose another `--output`")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.blobs / sha256).open("rb") as blob, _replacing(target) as file:
+        found = hashlib.sha256()
+        while chunk := blob.read(CHUNK_SIZE):
+            found.update(chunk)
+            file.write(chunk)
+        if found.hexdigest() != sha256:
+            raise LockfileError(
+                f"A blob beside the lock is damaged (expected sha256 {sha256}, found {found.hexdigest()})",
+                hint="copy the lock's folder again from where it was made",
+            )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears whole or not at all, and never through a symlink."""
+    if path.exists() and not path.is_file():
+        raise LockfileError(f"{path} is there and no regular file", hint="choose another `--output`")
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield cast("BinaryIO", file)
+            os.fchmod(file.fileno(), 0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

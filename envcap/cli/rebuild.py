@@ -11,8 +11,8 @@ from envcap.cli.talk import Talk, print_data, visible
 from envcap.errors import DifferenceError, UsageError
 from envcap.lockfile.model import Lockfile
 from envcap.oci.docker import load_image
-from envcap.oci.layout import write_layout, write_tar
-from envcap.oci.rootfs import write_rootfs
+from envcap.oci.layout import check_layout_place, check_tar_place, write_layout, write_tar
+from envcap.oci.rootfs import check_rootfs_place, write_rootfs
 from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
@@ -152,6 +152,12 @@ def check_options(options: RebuildOptions) -> None:
 
     Raises:
         UsageError: Two of them name the same place.
+        SinkError: A place can't take the image: said before it is built.
     """
     if options.output and options.rootfs and options.output.absolute() == options.rootfs.absolute():
         raise UsageError("`--output` and `--rootfs` name the same place")
+    if options.output:
+        check = check_tar_place if options.output.suffix == ".tar" else check_layout_place
+        check(options.output)
+    if options.rootfs:
+        check_rootfs_place(options.rootfs)

@@ -49,6 +49,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     """
     started = time.monotonic()
     talk = Talk()
+    _check_options(options)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     prefix = find_prefix(options.prefix, machine.environ).prefix
     name = options.name or _name_of(prefix)
@@ -76,6 +77,15 @@ def snapshot_command(options: SnapshotOptions) -> None:
         print_data(json.dumps(_as_json(found, folder)))
         return
     _report(found, folder, time.monotonic() - started, talk)
+
+
+def _check_options(options: SnapshotOptions) -> None:
+    """Refuse what could not be written at the end, before anything is done."""
+    if options.export:
+        from envcap.cli.export import check_format  # noqa: PLC0415  # most snapshots export nothing
+
+        for form in options.export:
+            check_format(form)
 
 
 def _name_of(prefix: Path) -> str:

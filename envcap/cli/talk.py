@@ -3,14 +3,12 @@
 Standard output is for data. Names that come from archives and indexes are shown without control characters.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -28,56 +26,51 @@ class Step(Protocol):
 
 
 class Talk:
-    """Speaks to the user.
+    """Speaks to the user; colour and bars only on a terminal (and colour only without `NO_COLOR`).
+
+    rich is imported for the bars alone: it takes longer than many a command.
 
     Attributes:
-        console: Where talk goes.
         quiet: True to say nothing but warnings.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._colour = self._terminal and not os.environ.get("NO_COLOR")
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Show a bar while something is done, and one line when it is finished."""
-        if self.quiet or not self.console.is_terminal:
+        """Show a bar while something is done."""
+        if self.quiet or not self._terminal:
             yield lambda _what, _done, _total: None
             return
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[what]}"),
-        )
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(title, total=None, what="")
+        from envcap.cli.bars import bar  # noqa: PLC0415  # see the docstring
 
-            def tell(what: str, done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total or None, what=visible(what)[:48])
-
-            yield tell
+        with bar(title) as tell:
+            yield lambda what, done, total: tell(visible(what)[:48], done, total)
 
     def say(self, text: str) -> None:
         """Say a line."""
         if not self.quiet:
-            self.console.print(text, markup=False)
+            self._print(text)
 
     def warn(self, text: str) -> None:
         """Say a warning."""
-        self.console.print("[yellow]warning:[/] ", end="")
-        self.console.print(visible(text), markup=False)
+        self._print(self._label("warning:", 33) + visible(text))
 
     def fail(self, message: str, hint: str) -> None:
         """Say why a command failed, and the next step."""
-        self.console.print("[red]error:[/] ", end="")
-        self.console.print("\n".join(map(visible, message.splitlines())), markup=False)
+        self._print(self._label("error:", 31) + "\n".join(map(visible, message.splitlines())))
         if hint:
-            self.console.print("\n[cyan]hint:[/] ", end="")
-            self.console.print(visible(hint), markup=False)
+            self._print("\n" + self._label("hint:", 36) + visible(hint))
+
+    def _label(self, text: str, colour: int) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m " if self._colour else f"{text} "
+
+    def _print(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def print_data(text: str) -> None:

@@ -18,6 +18,7 @@ from envcap.oci.image import Image
 from envcap.oci.layers import FileFacts, FoundLayer, read_files
 from envcap.rebuild import choose_platform, rebuild_lock
 from envcap.render import columns
+from envcap.store import open_store
 from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level
 from envcap.world import Machine, open_world
 
@@ -58,8 +59,9 @@ def _opened(image: str, machine: Machine) -> Iterator[FoundImage]:
         with open_image(Path(image)) as found:
             yield found
         return
-    machine.store.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+    # The store has room for images; the machine's folder for temporary files may lie in memory.
+    store = open_store(machine.store)
+    with tempfile.NamedTemporaryFile(dir=store.root / "tmp", suffix=".tar") as file:
         save_image(reference, file)  # type: ignore[arg-type]  # writes only
         file.flush()
         with open_image(Path(file.name)) as found:

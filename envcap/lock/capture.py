@@ -4,6 +4,7 @@ What was installed from a wheel becomes a wheel again; an egg, or a distribution
 zip of paths relative to the prefix. Same files, same bytes.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from envcap.environment import Distribution, InstalledFile
 from envcap.lock.zip_writer import ZipWriter
 from envcap.wheel.layout import Layout, is_bytecode, is_installer_file
 from envcap.wheel.scripts import SHEBANG
+
+_WHEEL_FOLDER = re.compile(r"lib/python\d+\.\d+/site-packages/[^/]+\.dist-info\Z")
+"""Where an installed wheel's metadata lies in the image; elsewhere (`dist-packages`) it could not be put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,16 @@ def is_wheel(distribution: Distribution) -> bool:
     """Tell whether a distribution has what a wheel must have: METADATA, WHEEL and tags of the usual form."""
     paths = {file.path for file in distribution.files}
     needed = {f"{distribution.directory}/METADATA", f"{distribution.directory}/WHEEL"}
-    whole = distribution.form == "wheel" and needed <= paths and not any(file.target for file in distribution.files)
-    named = canonicalize_name(Path(distribution.directory).name.rsplit("-", 1)[0]) == canonicalize_name(
-        distribution.name
+    folder = Path(distribution.directory).name
+    return (
+        distribution.form == "wheel"
+        and _WHEEL_FOLDER.match(distribution.directory) is not None
+        and canonicalize_name(folder.rsplit("-", 1)[0]) == canonicalize_name(distribution.name)
+        and needed <= paths
+        and not any(file.target for file in distribution.files)
+        and bool(distribution.tags)
+        and all(tag.count("-") == 2 for tag in distribution.tags)  # noqa: PLR2004  # python, abi and platform
     )
-    return whole and named and bool(distribution.tags) and all(tag.count("-") == 2 for tag in distribution.tags)  # noqa: PLR2004
 
 
 def capture_distribution(
@@ -108,7 +117,7 @@ def _wheel_members(
         inside = file.path.removeprefix(f"{layout.site_packages}/")
         if inside != file.path:
             name = inside
-        elif file.path.startswith("bin/"):
+        elif file.path.startswith("bin/") and not _has_placeholder(content):
             name = f"{data}/scripts/{file.path.removeprefix('bin/')}"
             content = _with_placeholder(content)
         else:
@@ -118,9 +127,14 @@ def _wheel_members(
 
 def _with_placeholder(content: Content) -> Content:
     """Write `#!python` where the image's interpreter is named: the wheel format's own placeholder."""
-    if isinstance(content, LiteralContent) and content.data.startswith(SHEBANG):
+    if isinstance(content, LiteralContent) and content.data.startswith(SHEBANG + b"\n"):
         return LiteralContent(b"#!python" + content.data.removeprefix(SHEBANG))
     return content
+
+
+def _has_placeholder(content: Content) -> bool:
+    """Tell whether a live file begins as only a wheel's scripts do: it must not be taken for one when put back."""
+    return next(iter(content.chunks()), b"").startswith(b"#!python")
 
 
 def _quoted(name: str) -> str:

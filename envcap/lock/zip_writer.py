@@ -25,6 +25,8 @@ _MAX_WHOLE = 32 << 20
 """Members above this are stored: libdeflate needs a member whole, and memory must stay small."""
 
 _MAX_32 = 0xFFFFFFFE
+_MAX_RATIO = 100
+"""A member that shrinks more is stored, so that the archive doesn't look like a bomb to its own reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +52,19 @@ class ZipWriter:
         """Add a regular file; returns the sha256 of its bytes, 64 hex digits.
 
         Raises:
-            BuildError: The archive would need zip64, or the file changed between two readings.
+            BuildError: The archive would need zip64, the name is not UTF-8, or the file changed since it was scanned
+                or between two readings.
         """
         if content.size > _MAX_32 or self._offset + content.size > _MAX_32:
             raise BuildError(f"{name!r} can't be captured: the archive would have more than 4 GiB")
         sha256 = hashlib.sha256()
         if content.size <= _MAX_WHOLE:
             data = b"".join(content.chunks())
+            if len(data) != content.size:
+                raise _changed(name)
             sha256.update(data)
             crc, body = zlib.crc32(data), bytes(deflate.deflate_compress(data, LIBDEFLATE_LEVEL))
-            method, body = (8, body) if len(body) < len(data) else (0, data)
+            method, body = (8, body) if len(body) < len(data) <= _MAX_RATIO * len(body) else (0, data)
             self._header(name, method, crc, len(body), len(data), executable=executable)
             self._emit(body)
         else:
@@ -87,7 +92,10 @@ class ZipWriter:
         self._emit(_END.pack(0x06054B50, 0, 0, count, count, self._offset - start, start, 0))
 
     def _header(self, name: str, method: int, crc: int, compressed: int, size: int, *, executable: bool) -> None:
-        raw = name.encode()
+        try:
+            raw = name.encode()
+        except UnicodeEncodeError:
+            raise BuildError(f"{name!r} can't be captured: its name is not valid UTF-8") from None
         mode = 0o755 if executable else 0o644
         self._members.append(
             _Written(name=raw, method=method, crc=crc, compressed=compressed, size=size, mode=mode, offset=self._offset)
@@ -96,12 +104,17 @@ class ZipWriter:
 
     def _stored(self, name: str, content: Content, digest: bytes) -> None:
         sha256 = hashlib.sha256()
+        start = self._offset
         for chunk in content.chunks():
             sha256.update(chunk)
             self._emit(chunk)
-        if sha256.digest() != digest:
-            raise BuildError(f"{name!r} changed while it was captured", hint="try again when nothing writes to it")
+        if sha256.digest() != digest or self._offset - start != content.size:
+            raise _changed(name)
 
     def _emit(self, data: bytes) -> None:
         self._write(data)
         self._offset += len(data)
+
+
+def _changed(name: str) -> BuildError:
+    return BuildError(f"{name!r} changed while it was captured", hint="try again when nothing writes to it")

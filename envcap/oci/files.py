@@ -50,13 +50,17 @@ def refusals(where: str) -> Iterator[None]:
 
 
 class FolderFiles:
+    """A folder; only its two tables of contents are listed."""
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def names(self) -> Mapping[str, object]:
+        """See `Files`."""
         return {name: None for name in ("index.json", "manifest.json") if (self._root / name).is_file()}
 
     def open(self, name: str) -> BinaryIO:
+        """See `Files`; a symlink, FIFO or device in the file's place is refused."""
         try:
             # O_NONBLOCK: opening a FIFO must not wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -88,9 +92,11 @@ class TarFiles:
             raise SinkError(f"{name} is no image archive: {error.message}") from None
 
     def names(self) -> Mapping[str, object]:
+        """See `Files`."""
         return self._members
 
     def open(self, name: str) -> BinaryIO:
+        """See `Files`."""
         if checked_name(name) not in self._members:
             raise SinkError(f"The image's archive lacks {name!r}")
         offset, size, link = self._members[name]
@@ -103,6 +109,11 @@ class TarFiles:
 
 
 def checked_name(name: str) -> str:
+    """Refuse a name that could lead outside.
+
+    Raises:
+        SinkError: It is absolute, climbs, or holds characters that no image's file has.
+    """
     if not _NAME.match(name):
         raise SinkError(f"The image names a file {name[:100]!r} (expected a path inside the image)")
     return name

@@ -54,6 +54,36 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
+def check_layout_place(folder: Path) -> None:
+    """Replace nothing but what can be seen to be a layout, and nothing through a symlink.
+
+    Raises:
+        SinkError: Something else is there.
+    """
+    with _faults(folder):
+        if folder.is_symlink():
+            raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--output`")
+        if not folder.exists():
+            return
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names and not ("oci-layout" in names and names <= _OWN_NAMES):
+        raise SinkError(
+            f"{folder} is not empty and not an OCI layout (expected a new folder, or an older layout to replace)",
+            hint="choose another `--output`",
+        )
+
+
+def check_tar_place(path: Path) -> None:
+    """Replace nothing but a file.
+
+    Raises:
+        SinkError: Something else is there.
+    """
+    with _faults(path):
+        if path.exists() and not path.is_file():
+            raise SinkError(f"{path} is there and no regular file", hint="choose another `--output`")
+
+
 def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progress) -> None:
     """Write a layout folder; an existing layout is replaced, anything else is left alone.
 
@@ -61,8 +91,8 @@ def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progres
         SinkError: The folder holds something else, or can't be written.
         StoreError: A blob of the store is damaged.
     """
+    check_layout_place(folder)
     with _faults(folder):
-        _refuse_foreign(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Built beside the target, so that one rename publishes it whole.
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -83,9 +113,8 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
         SinkError: The file can't be written.
         StoreError: A blob of the store is damaged.
     """
+    check_tar_place(path)
     with _faults(path):
-        if path.exists() and not path.is_file():
-            raise SinkError(f"{path} is there and no regular file", hint="choose another `--output`")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -169,20 +198,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Replace nothing but what can be seen to be a layout, and nothing through a symlink."""
-    if folder.is_symlink():
-        raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--output`")
-    if not folder.exists():
-        return
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if names and not ("oci-layout" in names and names <= _OWN_NAMES):
-        raise SinkError(
-            f"{folder} is not empty and not an OCI layout (expected a new folder, or an older layout to replace)",
-            hint="choose another `--output`",
-        )
 
 
 def _replace(staging: Path, folder: Path) -> None:

@@ -19,6 +19,19 @@ from envcap.oci.image import Image
 from envcap.oci.layout import Progress
 
 
+def check_rootfs_place(folder: Path) -> None:
+    """Write into nothing but a new or empty folder.
+
+    Raises:
+        SinkError: Something else is there.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SinkError(f"{folder} is not an empty folder (expected a new one)", hint="choose another `--rootfs`")
+    except OSError as error:
+        raise SinkError(f"{folder} can't be read: {error.strerror or error}") from None
+
+
 def write_rootfs(image: Image, folder: Path, *, epoch: int, scratch: Path, progress: Progress) -> None:
     """Write an image's files to a new folder.
 
@@ -34,10 +47,9 @@ def write_rootfs(image: Image, folder: Path, *, epoch: int, scratch: Path, progr
     Raises:
         SinkError: The folder is not empty, or can't be written.
     """
+    check_rootfs_place(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise SinkError(f"{folder} is not empty (expected a new folder)", hint="choose another `--rootfs`")
         try:
             _write_layers(image, folder, epoch, scratch, progress)
         except BaseException:

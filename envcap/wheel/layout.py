@@ -63,9 +63,15 @@ def is_bytecode(path: str) -> bool:
 
 
 def is_installer_file(path: str) -> bool:
-    """Tell whether a path is one that the installer writes into a dist-info folder."""
-    parent, _, name = path.rpartition("/")
-    return name in INSTALLER_FILES and parent.endswith(".dist-info")
+    """Tell whether a path is one that the installer writes into a dist-info folder.
+
+    Only a folder of site-packages counts: wheels also bring vendored dist-info folders, which are content (setuptools).
+    """
+    match path.split("/"):
+        case [*_, "site-packages" | "dist-packages", folder, name]:
+            return name in INSTALLER_FILES and folder.endswith(".dist-info")
+        case _:
+            return False
 
 
 def dist_info_folder(names: list[str], *, project: str, archive: str) -> str:

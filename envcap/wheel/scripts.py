@@ -6,8 +6,8 @@ Source: PyPA "Entry points specification", "Use for scripts"; wheel format, "Rec
 """
 
 import ast
-import configparser
 import re
+import shlex
 
 from envcap.environment import EntryPoint
 from envcap.errors import ArchiveError
@@ -16,13 +16,16 @@ from envcap.recipe import ENVIRONMENT_ROOT
 SHEBANG = f"#!/{ENVIRONMENT_ROOT}/bin/python".encode()
 
 _VERSIONED = re.compile(r"bin/(?P<base>pip|easy_install)-?\d+(?:\.\d+)?\Z")
-_NAME = re.compile(r"[\w.+-][\w .+-]*\Z")
+_NAME = re.compile(r"(?!\.{1,2}\Z|\.wh\.)[\w.+-][\w .+-]*\Z")
+_LONGEST_NAME = 255
 _REFERENCE = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*:\s*(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\Z"
 )
-_TRAMPOLINE = re.compile(rb"#!/bin/sh\n'''exec' (?P<python>\"[^\"\n]+\"|[^ \n]+) \"\$0\" \"\$@\"\n' '''\n")
+_TRAMPOLINE = re.compile(rb"#!/bin/sh\n'''exec' (?P<python>[^\n]+) \"\$0\" \"\$@\"\n' '''\n")
 _FIRST_LINE = re.compile(rb"#![ \t]*(?P<python>[^\n]*?)\r?\n")
-_PYTHON = re.compile(rb"pythonw?(?P<arguments>(?:[ \t][^\n\r]*)?)\Z")
+_BARE_PYTHON = re.compile(rb"\"?(?:[^\"]*/)?(?:python|pypy)[\d.]*t?\"?\Z")
+_RELOCATABLE = b'"$(dirname -- "$(realpath -- "$0")")"/\'python\''
+_PLACEHOLDER = b"#!python"
 _LIVE_PYTHON = re.compile(rb"(?P<folder>.*)/bin/python(?:\d(?:\.\d+)?)?(?P<arguments>(?:[ \t].*)?)\Z")
 
 
@@ -30,25 +33,20 @@ def parse_entry_points(text: str, *, archive: str) -> tuple[EntryPoint, ...]:
     """Read the console and GUI scripts of an `entry_points.txt`, sorted by name.
 
     Raises:
-        ArchiveError: Not INI, or a name or reference that could leave `bin/` or inject code.
+        ArchiveError: A name or reference that could leave `bin/`, delete files of other layers, or inject code.
     """
-    parser = configparser.ConfigParser(delimiters=("=",), strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names are case-sensitive
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise ArchiveError(f"{archive}: entry_points.txt can't be read: {str(error).splitlines()[0]}") from None
     points: dict[str, EntryPoint] = {}
-    for group in ("gui_scripts", "console_scripts"):
-        if not parser.has_section(group):
+    section = ""
+    # Line by line, as the scan reads the live file: the two must agree on which scripts there are.
+    for line in map(str.strip, text.split("\n")):
+        if not line or line[0] in "#;":
             continue
-        for name, value in parser.items(group):
-            reference = value.split("[", 1)[0].strip()
-            if not _NAME.match(name) or not _REFERENCE.match(reference):
-                raise ArchiveError(
-                    f"{archive}: unexpected entry point {name!r} = {value!r} (expected `module:function`)"
-                )
-            points[name] = EntryPoint(name=name, value=reference, gui=group == "gui_scripts")
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip()
+        elif section in _SECTIONS:
+            point = _parse_line(line, gui=_SECTIONS[section], archive=archive)
+            if not (point.gui and point.name in points):
+                points[point.name] = point
     return tuple(points[name] for name in sorted(points))
 
 
@@ -69,23 +67,35 @@ def is_generated_script(data: bytes, point: EntryPoint) -> bool:
     """Tell whether a live script is what some installer writes for this entry point.
 
     Accepted is a module that imports nothing but `re`, `sys` and the entry point, cleans `sys.argv[0]`, and exits
-    with the result of the call; a script edited by hand has another tree.
+    with the result of the call; a script edited by hand has another tree, or gives its interpreter arguments.
     """
+    reference = _REFERENCE.match(point.value)
+    code = _generated_code(data)
+    if reference is None or code is None:
+        return False
     try:
-        body = ast.parse(_without_shebang(data)).body
+        body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    module, attribute = _reference(point)
-    called = False
+    return _is_generated(body, reference["module"], reference["attribute"])
+
+
+def _is_generated(body: list[ast.stmt], module: str, attribute: str) -> bool:
+    imported = called = False
     for statement in body:
+        if called:
+            return False
         match statement:
             case ast.Import(names=names) if all(name.name in {"re", "sys"} and not name.asname for name in names):
                 continue
-            case ast.ImportFrom(module=name, names=[ast.alias(name=imported, asname=None)], level=0):
-                if (name, imported) != (module, attribute.split(".", 1)[0]):
+            case ast.ImportFrom(module=name, names=[ast.alias(name=alias, asname=None)], level=0):
+                if (name, alias) != (module, attribute.split(".", 1)[0]):
                     return False
+                imported = True
             case ast.If(test=test, body=inner, orelse=[]) if ast.unparse(test) == "__name__ == '__main__'":
-                called = _calls(inner, attribute)
+                if not imported or not _calls(inner, attribute):
+                    return False
+                called = True
             case _:
                 return False
     return called
@@ -102,10 +112,11 @@ def versioned_twin(path: str, points: tuple[EntryPoint, ...]) -> EntryPoint | No
 
 
 def install_script(data: bytes) -> bytes:
-    """Rewrite the `#!python` line of a wheel's script to the image's interpreter; other files stay as they are."""
-    line = _FIRST_LINE.match(data)
-    python = _PYTHON.match(line["python"]) if line else None
-    return SHEBANG + python["arguments"] + b"\n" + data[line.end() :] if line and python else data
+    """Rewrite the `#!python` line of a wheel's script to the image's interpreter; other files stay as they are.
+
+    The whole line is replaced, whatever follows `#!python` (`w`, `3`, arguments, CR), as pip and uv do.
+    """
+    return SHEBANG + b"\n" + data.partition(b"\n")[2] if data.startswith(_PLACEHOLDER) else data
 
 
 def map_live_script(data: bytes, *, prefixes: tuple[bytes, ...]) -> bytes:
@@ -117,7 +128,9 @@ def map_live_script(data: bytes, *, prefixes: tuple[bytes, ...]) -> bytes:
     """
     trampoline = _TRAMPOLINE.match(data)
     if trampoline:
-        command, rest = trampoline["python"].strip(b'"'), data[trampoline.end() :]
+        command, rest = _unquoted(trampoline["python"]), data[trampoline.end() :]
+        if command == _RELOCATABLE:
+            return SHEBANG + b"\n" + rest
     else:
         line = _FIRST_LINE.match(data)
         if not line:
@@ -136,9 +149,39 @@ def _reference(point: EntryPoint) -> tuple[str, str]:
     return found["module"], found["attribute"]
 
 
-def _without_shebang(data: bytes) -> bytes:
-    trampoline = _TRAMPOLINE.match(data)
-    return data[trampoline.end() :] if trampoline else data
+def _parse_line(line: str, *, gui: bool, archive: str) -> EntryPoint:
+    name, _, value = line.partition("=")
+    name, reference = name.strip(), value.split("[", 1)[0].strip()
+    if not _NAME.match(name) or len(name.encode()) > _LONGEST_NAME or not _REFERENCE.match(reference):
+        raise ArchiveError(
+            f"{archive}: unexpected entry point {name[:100]!r} = {value.strip()[:100]!r} (expected `module:function`)"
+        )
+    return EntryPoint(name=name, value=reference, gui=gui)
+
+
+def _generated_code(data: bytes) -> bytes | None:
+    """Give what follows the line that names a Python without arguments, or None if there is no such line."""
+    found = _TRAMPOLINE.match(data)
+    command = _unquoted(found["python"]) if found else b""
+    if found is None and (found := _FIRST_LINE.match(data)):
+        command = found["python"].rstrip()
+    if found is None or not (command == _RELOCATABLE or _BARE_PYTHON.match(command)):
+        return None
+    return data[found.end() :]
+
+
+def _unquoted(command: bytes) -> bytes:
+    """Undo the shell quoting of a trampoline's interpreter: pip quotes with `"`, uv with `'`, and neither if need be.
+
+    uv's relocatable environments have an expression there, which stays as it is, like all that is not one word.
+    """
+    if command == _RELOCATABLE:
+        return command
+    try:
+        words = shlex.split(command.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return command
+    return words[0].encode("utf-8", "surrogateescape") if len(words) == 1 else command
 
 
 def _calls(statements: list[ast.stmt], attribute: str) -> bool:
@@ -152,7 +195,7 @@ def _cleans(statement: ast.stmt) -> bool:
         case ast.Assign(targets=[target], value=value):
             return ast.unparse(target) == "sys.argv[0]" and ast.unparse(value) in _CLEANED
         case ast.If(test=test, body=body, orelse=orelse):
-            return ast.unparse(test).startswith("sys.argv[0].endswith(") and all(map(_cleans, [*body, *orelse]))
+            return ast.unparse(test) in _SUFFIX_TESTS and all(map(_cleans, [*body, *orelse]))
         case _:
             return False
 
@@ -167,3 +210,6 @@ _CLEANED = frozenset(
     }
 )
 """What pip (distlib), uv and installer write to clean the script's own name."""
+
+_SUFFIX_TESTS = frozenset({"sys.argv[0].endswith('.exe')", "sys.argv[0].endswith('-script.pyw')"})
+_SECTIONS = {"console_scripts": False, "gui_scripts": True}
