@@ -108,7 +108,7 @@ def plan_image(lockfile: Lockfile, platform: str) -> ImagePlan:
     if lockfile.interpreter.origin != "debian":
         artifact = _artifact(lockfile.interpreter.artifacts, platform)
         if artifact is None:
-            raise _not_covered(lockfile, platform, "an interpreter")
+            raise _not_covered(lockfile, platform, "interpreter")
         low.append(InterpreterLayer(interpreter=lockfile.interpreter, artifact=artifact))
     high: list[LayerPlan] = [FilesLayer(files=lockfile.captured)] if lockfile.captured else []
     high.append(

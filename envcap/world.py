@@ -11,7 +11,6 @@ from pathlib import Path
 
 from envcap.digest import Digest
 from envcap.errors import SourceError, StoreError
-from envcap.sources.client import make_client
 from envcap.sources.debian_archive import DebianAccess
 from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
 from envcap.sources.debian_signature import run_command
@@ -102,27 +101,20 @@ def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[Worl
             machine.environ, machine.home, machine.cwd, extra_indexes=machine.indexes, prefix=prefix
         )
         session = stack.enter_context(Session(settings, offline=machine.offline, sleep=time.sleep))
-        client = stack.enter_context(make_client(settings))
-        transport = MirrorTransport(client)
-        yield World(
-            machine=machine,
-            store=store,
-            session=session,
-            transport=LocalTransport(transport) if machine.offline else transport,
-        )
+        yield World(machine=machine, store=store, session=session, transport=SessionTransport(session))
 
 
-class LocalTransport:
-    """A transport that asks no server: `--offline`."""
+class SessionTransport:
+    """Reads mirrors through a session's client, which is made when a server is first asked; none is asked offline."""
 
-    def __init__(self, inner: Transport) -> None:
-        self._inner = inner
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def stream(self, url: str, *, limit: int) -> Iterator[bytes]:
-        """Yield the bytes of a local file; refuse everything else."""
-        if not url.startswith("file:"):
+        """Yield the bytes in order; see `Transport`."""
+        if self._session.offline and not url.startswith("file:"):
             raise SourceError(f"{scrub_url(url)} was not asked (offline)", hint=OFFLINE_HINT)
-        return self._inner.stream(url, limit=limit)
+        return MirrorTransport(self._session.client).stream(url, limit=limit)
 
 
 class StoredCache:

@@ -55,13 +55,9 @@ def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution 
 
 def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution | None) -> bytes | None:
     """Map a live script to the image, or tell with None that the file goes in as it is."""
-    if not file.path.startswith("bin/") or file.size > _MAX_SCRIPT:
+    data = read_script(file, prefix=prefix) if file.path.startswith("bin/") else None
+    if data is None:
         return None
-    path = file.location(prefix)
-    with path.open("rb") as stream:
-        if stream.read(2) != _SHEBANG:
-            return None
-        data = _SHEBANG + stream.read(_MAX_SCRIPT)
     for point in distribution.entry_points if distribution else ():
         if file.path == f"bin/{point.name}" and is_generated_script(data, point):
             return console_script(point)
@@ -72,9 +68,21 @@ def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution
 def is_versioned_script(file: InstalledFile, *, prefix: Path, distribution: Distribution) -> bool:
     """Tell whether a file is a script such as `bin/pip3.11`, which pip writes for itself beside its entry points."""
     twin = versioned_twin(file.path, distribution.entry_points)
-    if twin is None or file.target or file.size > _MAX_SCRIPT:
-        return False
-    return is_generated_script(file.location(prefix).read_bytes(), twin)
+    data = read_script(file, prefix=prefix) if twin and not file.target else None
+    return twin is not None and data is not None and is_generated_script(data, twin)
+
+
+def read_script(file: InstalledFile, *, prefix: Path) -> bytes | None:
+    """Read a live file that begins with `#!`, or tell with None that it does not, or is too large for a text.
+
+    Raises:
+        BuildError: It can't be read, or is a symlink by now.
+    """
+    if file.size > _MAX_SCRIPT:
+        return None
+    chunks = FileContent(path=file.location(prefix), size=file.size).chunks()
+    head = next(chunks, b"")
+    return b"".join((head, *chunks)) if head.startswith(_SHEBANG) else None
 
 
 def spellings(prefix: Path) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import Digest
 from envcap.errors import BuildError, DifferenceError
-from envcap.oci.contents import FoundImage, open_image
+from envcap.oci.contents import FoundImage, open_archive, open_image
 from envcap.oci.docker import docker_reference, save_image
 from envcap.oci.image import Image
 from envcap.oci.layers import FileFacts, FoundLayer, read_files
@@ -61,10 +61,10 @@ def _opened(image: str, machine: Machine) -> Iterator[FoundImage]:
         return
     # The store has room for images; the machine's folder for temporary files may lie in memory.
     store = open_store(machine.store)
-    with tempfile.NamedTemporaryFile(dir=store.root / "tmp", suffix=".tar") as file:
-        save_image(reference, file)  # type: ignore[arg-type]  # writes only
+    with tempfile.TemporaryFile(dir=store.root / "tmp") as file:
+        save_image(reference, file)
         file.flush()
-        with open_image(Path(file.name)) as found:
+        with open_archive(file, name=image) as found:
             yield found
 
 

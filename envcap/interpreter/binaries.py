@@ -7,11 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
-from elftools.elf.segments import InterpSegment
-
 from envcap.entry import Entry, EntryKind
 from envcap.environment import InterpreterFacts
 from envcap.interpreter.origin import identify_standalone
@@ -64,6 +59,12 @@ def read_needs(data: bytes) -> ExecutableNeeds:
     """Read what an executable asks of the loader; nothing if it is no ELF file or is damaged."""
     if not data.startswith(b"\x7fELF"):
         return ExecutableNeeds()
+    # pyelftools takes long to load, and only a first capture needs it.
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415
+    from elftools.elf.dynamic import DynamicSegment  # noqa: PLC0415
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+    from elftools.elf.segments import InterpSegment  # noqa: PLC0415
+
     libraries: list[str] = []
     folders: list[str] = []
     loader = ""

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from packaging.utils import canonicalize_name
 
-from envcap.build.live import live_script
+from envcap.build.live import read_script
 from envcap.environment import Distribution, Environment, Finding, FindingLevel
 from envcap.lock.capture import capture_distribution, captured_name, is_wheel
 from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
@@ -191,8 +191,8 @@ def _generated(distribution: Distribution, prefix: Path) -> dict[str, bool]:
     for point in distribution.entry_points:
         file = files.get(f"bin/{point.name}")
         if file is not None:
-            data = live_script(file, prefix=prefix, distribution=None) or file.location(prefix).read_bytes()
-            found[file.path] = is_generated_script(data, point)
+            data = read_script(file, prefix=prefix)
+            found[file.path] = data is not None and is_generated_script(data, point)
     return found
 
 

@@ -55,6 +55,22 @@ def open_image(path: Path) -> Iterator[FoundImage]:
         yield image
 
 
+@contextlib.contextmanager
+def open_archive(file: BinaryIO, *, name: str) -> Iterator[FoundImage]:
+    """Open an archive of an image that is open as a file with a descriptor.
+
+    Args:
+        file: Stays the caller's to close.
+        name: For messages.
+
+    Raises:
+        SinkError: As `open_image`.
+    """
+    with refusals(name):
+        image = _read_image(TarFiles(FileReader(file.fileno()), name), name)
+    yield image
+
+
 def _open(path: Path, stack: contextlib.ExitStack) -> FoundImage:
     if path.is_dir():
         return _read_image(FolderFiles(path), str(path))

@@ -1,17 +1,24 @@
 """Making the httpx client: certificates, proxies, limits; no cookies, no redirects, no look into the environment."""
 
+from __future__ import annotations
+
 import http.cookiejar
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import certifi
-import httpx
 
 from envcap import __version__
 from envcap.errors import SourceError
+from envcap.lazy import lazy_module
 from envcap.sources.credentials import origin_of
 from envcap.sources.settings import IndexSettings
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 MAX_CONNECTIONS: Final = 32
 _CONNECT_TIMEOUT: Final = 15.0

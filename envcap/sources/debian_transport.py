@@ -3,16 +3,22 @@
 Nothing read here is trusted: its reader checks the hash or the signature.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
-
-import httpx
 
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
+from envcap.lazy import lazy_module
 from envcap.sources.scrub import scrub_url
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 _ABSENT: Final = (403, 404, 410)
 """Some mirrors in front of object storage answer 403 for what isn't there."""

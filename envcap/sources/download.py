@@ -4,15 +4,21 @@ Source: RFC 9110, sections 13.1.5 (If-Range), 14.2 (Range), 15.3.7 (206); notes/
 is written, so a resumed file that was changed meanwhile is found out in any case.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import httpx
-
+from envcap.lazy import lazy_module
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.http import Session, status_error
 from envcap.sources.ranges import IDENTITY
 from envcap.sources.scrub import scrub_url
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 MOST_RESUMPTIONS: Final = 1000
 MOST_IDLE: Final = 3

@@ -1,15 +1,22 @@
 """Hashing a whole remote file, where its index gives no sha256."""
 
-import hashlib
+from __future__ import annotations
 
-import httpx
+import hashlib
+from typing import TYPE_CHECKING
 
 from envcap.digest import CHUNK_SIZE
+from envcap.lazy import lazy_module
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.http import Session, status_error
 from envcap.sources.location import path_of_file_url
 from envcap.sources.ranges import IDENTITY
 from envcap.sources.scrub import scrub_url
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 
 def hash_file(session: Session, url: str, *, size: int, meter: Meter) -> str:

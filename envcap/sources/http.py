@@ -3,22 +3,28 @@
 Source: RFC 9110 (HTTP semantics: redirects, Retry-After, ranges) and notes/security.md T17, T18, T25.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-
+from envcap.lazy import lazy_module
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.client import make_client
 from envcap.sources.credentials import Origin, origin_of
 from envcap.sources.guard import check_url
 from envcap.sources.scrub import scrub_text, scrub_url
 from envcap.sources.settings import IndexSettings
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 TRIES: Final = 3
 REDIRECTS: Final = 5
@@ -65,15 +71,11 @@ class Session:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is asked yet.
-
-        Raises:
-            SourceError: A configured certificate or proxy can't be used.
-        """
+        """Prepare; nothing is asked yet."""
         self.settings = settings
         self.offline = offline
         self.reached: set[Origin] = set()
-        self._client = make_client(settings)
+        self._made: httpx.Client | None = None
         self._sleep = sleep
         self._clock = clock
         self._known = frozenset(urlsplit(index.url).hostname or "" for index in settings.indexes)
@@ -88,7 +90,20 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        if self._made is not None:
+            self._made.close()
+
+    @property
+    def client(self) -> httpx.Client:
+        """The client, made when it is first needed: it loads certificates.
+
+        Raises:
+            SourceError: A configured certificate or proxy can't be used.
+        """
+        with self._lock:
+            if self._made is None:
+                self._made = make_client(self.settings)
+            return self._made
 
     def get(self, url: str, *, limit: int, meter: Meter, headers: Mapping[str, str] | None = None) -> Body:
         """Read a whole answer with status 200.
@@ -201,9 +216,9 @@ class Session:
     def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         authorization = self.settings.credentials.authorization(url)
         extra = {"Authorization": authorization} if authorization else {}
-        request = self._client.build_request("GET", url, headers={**headers, **extra})
+        request = self.client.build_request("GET", url, headers={**headers, **extra})
         # auth=None would make httpx read userinfo out of the URL; a callable that adds nothing does not.
-        return self._client.send(request, stream=True, auth=lambda request: request)
+        return self.client.send(request, stream=True, auth=lambda request: request)
 
     def _note_reached(self, origin: Origin) -> None:
         with self._lock:

@@ -5,20 +5,26 @@ A server that ignores ranges sends the whole file, which then goes to a temporar
 Source: RFC 9110, section 14 (range requests) and 13.1.5 (If-Range).
 """
 
+from __future__ import annotations
+
 import re
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
-
-import httpx
+from typing import TYPE_CHECKING, Final
 
 from envcap.archives.access import FileReader, RandomAccess
+from envcap.lazy import lazy_module
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.http import Session, status_error
 from envcap.sources.location import path_of_file_url
 from envcap.sources.scrub import scrub_url
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
 
 LARGEST_SPOOL: Final = 1 << 30
 """Bytes of a file that is fetched whole because its server knows no ranges."""

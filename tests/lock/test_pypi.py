@@ -108,7 +108,7 @@ def test_a_second_run_asks_nobody(tmp_path: Path, demo: Distribution) -> None:
         asked = len(index.requests)
         second = proven(prove(environment_of(tmp_path, changed), index, cache=cache, offline=True)[0])
         assert len(index.requests) == asked
-        assert replace(second, seconds=0, cached=False) == replace(first, received=0, seconds=0)
+        assert replace(second, seconds=0, cached=False) == replace(first, received=0, pages=0, seconds=0)
         assert second.cached
         assert not proven(prove(environment_of(tmp_path, demo), index, cache=cache)[0]).cached
 

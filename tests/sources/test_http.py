@@ -161,7 +161,7 @@ def test_a_certificate_that_is_not_there_is_an_error_of_its_own() -> None:
     environ = {"PIP_CERT": "/nonexistent/ca.pem"}
     settings = find_index_settings(environ, Path("/nonexistent"), Path("/"), root=Path("/nonexistent"))
     with pytest.raises(SourceError, match="CA bundle"):
-        Session(settings)
+        _ = Session(settings).client
 
 
 INNER = [

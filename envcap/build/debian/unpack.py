@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable
 from typing import BinaryIO, Final
 
-from debian.deb822 import Deb822
-
 from envcap.archives.access import RandomAccess
 from envcap.archives.ar import DebSection, open_section, read_deb
 from envcap.archives.tar import TarMember, read_tar
@@ -132,6 +130,8 @@ def _control_files(members: Iterable[TarMember], name: str) -> dict[str, bytes]:
 def _fields(control: bytes, name: str) -> dict[str, str]:
     """Read the control file and check the fields that end up in paths and in the cache."""
     try:
+        from debian.deb822 import Deb822  # noqa: PLC0415  # slow to load, needed only when a layer is made
+
         fields = {str(key): str(value) for key, value in Deb822(control.decode("utf-8")).items()}
     except (ValueError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{name}: can't read its control file: {error}", hint=_HINT) from error
