@@ -67,6 +67,10 @@ class StoreError(EnvcapError):
     """The content store can't be read or written."""
 
 
+class DamagedObjectError(StoreError):
+    """An object of the store does not hash to its name; it was set aside, so trying again makes it anew."""
+
+
 class BuildError(EnvcapError):
     """A lock can't be turned into an image: colliding paths, too many layers, a missing file."""
 

@@ -10,9 +10,10 @@ from typing import BinaryIO, assert_never
 from envcap.archives.access import FileReader
 from envcap.archives.zip import open_zip
 from envcap.build.debian import system_entries
-from envcap.build.live import live_entry, live_package_entries
+from envcap.build.live import live_entry, live_package_entries, spellings
 from envcap.build.materials import Artifacts
 from envcap.build.package import TREE_SUFFIX, environment_entry, package_entries, symlink_entry
+from envcap.canonical import rows_hash
 from envcap.entry import Entry
 from envcap.environment import Distribution, Environment
 from envcap.errors import BuildError
@@ -128,6 +129,8 @@ class LiveMaterials:
                 return {
                     "kind": "live",
                     "python": layer.layout.python,
+                    # Scripts are mapped by the prefix that they name.
+                    "prefixes": sorted(prefix.hex() for prefix in spellings(self.environment.prefix)),
                     "packages": [self._key(package, layer.platform) for package in layer.packages],
                 }
             case _:
@@ -154,7 +157,7 @@ class LiveMaterials:
         files = [[file.path, file.sha256, file.mode, file.target] for file in live.files if file.path not in left_out]
         points = [[point.name, point.value] for point in live.entry_points]
         is_tree = artifact_of(package, platform).file.endswith(TREE_SUFFIX)
-        return [package.name, live.directory, is_tree, files, points]
+        return [package.name, live.directory, is_tree, rows_hash(files), points]
 
     def _package(self, package: Package, platform: str) -> list[Entry]:
         return live_package_entries(

@@ -74,7 +74,7 @@ def test_small_packages_go_to_the_bucket_of_their_name_and_empty_buckets_are_no_
         expected.setdefault(bucket, []).append(row.name)
     found = plan_image(lock(*rows), AMD64)
     assert names(found) == [expected[number] for number in sorted(expected)]
-    assert names(found) == [["p0"], ["p2"], ["p1"], ["p4"], ["p3", "p5"]]
+    assert names(found) == [["p0", "p4"], ["p1"], ["p2", "p5"], ["p3"]]
 
 
 def test_there_are_never_more_than_40_layers_and_the_smallest_are_merged() -> None:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from envcap.build.layer import Compression, FileHash, arrange, write_layer
 from envcap.build.materials import Materials
 from envcap.build.records import environment_entries
-from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.entry import Entry
-from envcap.errors import StoreError
 from envcap.oci.image import ConfigSettings, Image, Layer, image_config
 from envcap.plan import EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
 from envcap.recipe import RECIPE
@@ -48,7 +46,8 @@ class _Built:
     digest: Digest | None
     size: int
     tar_size: int
-    files: tuple[FileHash, ...]
+    files: Digest
+    """Blob that lists the layer's regular files, empty for all but packages."""
 
 
 def build_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress) -> Image:
@@ -131,13 +130,31 @@ def _build_layers(
             raise
     if not isinstance(last, EnvironmentLayer):
         raise TypeError(last)
-    files = [
-        file for layer, row in zip(lower, done, strict=True) if isinstance(layer, PackagesLayer) for file in row.files
-    ]
-    entries = arrange(environment_entries(last, files))
-    done.append(_write(entries, last, plan.epoch, store, blobs=blobs))
+    done.append(_build_environment(last, list(zip(lower, done, strict=True)), plan, store, blobs=blobs))
     progress(last.what, total, total)
     return done
+
+
+def _build_environment(
+    layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, store: Store, *, blobs: bool
+) -> _Built:
+    """Build the last layer: it follows from the files of the packages, which are listed by blobs of the store."""
+    packages = [built for below, built in lower if isinstance(below, PackagesLayer)]
+    inputs = {
+        "recipe": RECIPE,
+        "epoch": plan.epoch,
+        "packages": [str(built.files) for built in packages],
+        "interpreter": [layer.interpreter.version, layer.interpreter.home],
+        "system_site_packages": layer.system_site_packages,
+    }
+    key = action_key("environment" if blobs else "environment-diff-id", inputs)
+    known = _recall(store, key)
+    if known is not None:
+        return known
+    files = [file for built in packages for file in _read_files(store, built.files)]
+    built = _write(arrange(environment_entries(layer, files)), layer, plan.epoch, store, blobs=blobs)
+    _remember(store, key, built)
+    return built
 
 
 def _build_layer(layer: LayerPlan, plan: ImagePlan, materials: Materials, store: Store, *, blobs: bool) -> _Built:
@@ -169,42 +186,42 @@ def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store,
             )
             # Hashed once, as it was written; checked again whenever it leaves the store.
             writer.commit_as(Digest.parse(str(written.digest)))
+    rows = json.dumps([[file.owner, file.path, file.sha256, file.size] for file in written.files]).encode()
     return _Built(
         diff_id=written.diff_id,
         digest=written.digest,
         size=written.size,
         tar_size=written.tar_size,
-        files=written.files,
+        files=store.blobs.add_bytes(rows),
     )
 
 
 def _remember(store: Store, key: Digest, built: _Built) -> None:
-    rows = canonical_json([[file.owner, file.path, file.sha256, file.size] for file in built.files])
-    files = store.blobs.add_bytes(rows)
     value = {
         "diff_id": str(built.diff_id),
         "digest": str(built.digest) if built.digest else "",
         "size": built.size,
         "tar_size": built.tar_size,
-        "files": str(files),
+        "files": str(built.files),
     }
-    store.actions.put(key, value, blobs=[files, built.digest] if built.digest else [files])
+    store.actions.put(key, value, blobs=[built.files, built.digest] if built.digest else [built.files])
 
 
 def _recall(store: Store, key: Digest) -> _Built | None:
-    """Look a layer up; a record whose blobs are gone or damaged counts as unknown, and the layer is built again."""
+    """Look a layer up; a record whose blobs are gone counts as unknown, and the layer is built again."""
     record = store.recall(key)
     if record is None:
-        return None
-    try:
-        with store.blobs.open_verified(Digest.parse(str(record["files"]))) as stream:
-            rows = json.load(stream)
-    except StoreError:  # damaged, and set aside by now
         return None
     return _Built(
         diff_id=Digest.parse(str(record["diff_id"])),
         digest=Digest.parse(str(record["digest"])) if record["digest"] else None,
         size=int(str(record["size"])),
         tar_size=int(str(record["tar_size"])),
-        files=tuple(FileHash(owner=row[0], path=row[1], sha256=row[2], size=row[3]) for row in rows),
+        files=Digest.parse(str(record["files"])),
     )
+
+
+def _read_files(store: Store, digest: Digest) -> list[FileHash]:
+    with store.blobs.open_verified(digest) as stream:
+        rows = json.load(stream)
+    return [FileHash(owner=row[0], path=row[1], sha256=row[2], size=row[3]) for row in rows]

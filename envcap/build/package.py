@@ -52,7 +52,7 @@ def package_entries(archive: ZipArchive, package: Package, *, file: str, layout:
     if file.endswith(TREE_SUFFIX):
         entries = list(_tree(archive, package.name))
     else:
-        entries = list(_wheel(archive, package.name, layout, file))
+        entries = list(_wheel(archive, package, layout, file, blobs))
     return apply_patches(entries, package, blobs)
 
 
@@ -102,10 +102,14 @@ def _tree(archive: ZipArchive, owner: str) -> Iterator[Entry]:
             )
 
 
-def _wheel(archive: ZipArchive, owner: str, layout: Layout, file: str) -> Iterator[Entry]:
+def _wheel(archive: ZipArchive, package: Package, layout: Layout, file: str, blobs: Blobs) -> Iterator[Entry]:
+    owner = package.name
     members = {member.name: member for member in archive.members if not member.is_directory}
     dist_info = dist_info_folder(list(members), project=owner, archive=file)
-    generated = _generated_scripts(archive, members.get(f"{dist_info}/entry_points.txt"), file)
+    points = f"{dist_info}/entry_points.txt"
+    patches = {patch.path: patch for patch in package.patches}
+    patch = patches.get(f"{layout.site_packages}/{points}")
+    generated = _generated_scripts(_entry_points(archive, members.get(points), patch, blobs), file)
     places: dict[str, tuple[ZipMember, bool]] = {}
     for name, member in members.items():
         where = install_path(name, layout=layout, dist_info=dist_info, archive=file)
@@ -129,10 +133,16 @@ def _is_bytecode(path: str, places: Container[str]) -> bool:
     return is_bytecode(path) or (path.endswith((".pyc", ".pyo")) and path[:-1] in places)
 
 
-def _generated_scripts(archive: ZipArchive, member: ZipMember | None, file: str) -> dict[str, bytes]:
-    if member is None:
-        return {}
-    text = archive.read_member(member, _MAX_METADATA).decode("utf-8", "replace")
+def _entry_points(archive: ZipArchive, member: ZipMember | None, patch: Patch | None, blobs: Blobs) -> str:
+    """Read the entry points that the image will have: where they were edited (Debian's pip), so were their scripts."""
+    if patch is not None:
+        data = blobs.blob(patch.sha256).read_bytes() if patch.sha256 and patch.size <= _MAX_METADATA else b""
+    else:
+        data = archive.read_member(member, _MAX_METADATA) if member else b""
+    return data.decode("utf-8", "replace")
+
+
+def _generated_scripts(text: str, file: str) -> dict[str, bytes]:
     return {f"bin/{point.name}": console_script(point) for point in parse_entry_points(text, archive=file)}
 
 

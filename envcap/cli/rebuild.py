@@ -8,7 +8,7 @@ from pathlib import Path
 from envcap.blobs import LockFolder, open_lock, rewrite_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
-from envcap.errors import DifferenceError, UsageError
+from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
 from envcap.oci.docker import load_image
 from envcap.oci.layout import check_layout_place, check_tar_place, write_layout, write_tar
@@ -17,6 +17,8 @@ from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
 from envcap.world import World, open_world
+
+_REPAIRS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     platform = choose_platform(folder.lockfile, options.platform)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
     with open_world(machine) as world:
-        rebuilt = rebuild_lock(folder.lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
-        written = _write(rebuilt, options, folder.lockfile, world, talk)
+        rebuilt, written = _rebuild(folder, platform, options, world, talk)
     if options.record:
         _record(rebuilt, folder, talk)
     if options.as_json:
@@ -65,6 +66,23 @@ def rebuild_command(options: RebuildOptions) -> None:
             hint="see which files differ with `envcap verify` on an image made where the lock was, or accept this one "
             "with `--record`",
         )
+
+
+def _rebuild(
+    folder: LockFolder, platform: str, options: RebuildOptions, world: World, talk: Talk
+) -> tuple[Rebuilt, list[str]]:
+    """Build and write; what turns out to be damaged in the store was set aside, and is made anew."""
+    lockfile = folder.lockfile
+    for _ in range(_REPAIRS):
+        try:
+            rebuilt = rebuild_lock(lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
+            return rebuilt, _write(rebuilt, options, lockfile, world, talk)
+        except DamagedObjectError as error:
+            talk.warn(f"{error.message}; it is made anew")
+    raise StoreError(
+        f"The store at {world.store.root} keeps giving damaged objects",
+        hint="check the disk, or use another `--store`",
+    )
 
 
 def _write(rebuilt: Rebuilt, options: RebuildOptions, lockfile: Lockfile, world: World, talk: Talk) -> list[str]:

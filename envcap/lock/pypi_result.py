@@ -16,7 +16,7 @@ from envcap.lockfile.model import Artifact, Patch
 from envcap.sources.settings import IndexSettings
 from envcap.store.actions import action_key
 
-PROOF_RULES: Final = 1
+PROOF_RULES: Final = 2
 """Raised when the rules of `envcap.lock.proof` change: older proofs are then found anew."""
 
 

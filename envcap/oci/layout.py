@@ -6,6 +6,7 @@ Source: OCI image-spec, image-layout.md.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -61,6 +62,7 @@ def check_layout_place(folder: Path) -> None:
         SinkError: Something else is there.
     """
     with _faults(folder):
+        _check_parent(folder)
         if folder.is_symlink():
             raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--output`")
         if not folder.exists():
@@ -80,8 +82,18 @@ def check_tar_place(path: Path) -> None:
         SinkError: Something else is there.
     """
     with _faults(path):
+        _check_parent(path)
         if path.exists() and not path.is_file():
             raise SinkError(f"{path} is there and no regular file", hint="choose another `--output`")
+
+
+def _check_parent(path: Path) -> None:
+    """Find out before the work whether a file could be made at its end."""
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progress) -> None:

@@ -5,6 +5,7 @@ Sources: PEP 376, PEP 405, PEP 610, PEP 627, PyPA "Recording installed projects"
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from envcap.environment import ElfFacts, Environment, Finding, InterpreterFacts
@@ -30,6 +31,7 @@ from envcap.scan.probe import probe_interpreter
 from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.startup import note_startup_code
+from envcap.wheel.layout import is_bytecode
 
 __all__ = ["Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
 
@@ -60,13 +62,23 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     reader = TreeReader(tree)
     sites = _site_folders(tree, interpreter)
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
-    tell("metadata", 0, 1)
-    installed = _read_installed(reader, sites, roots)
-    ownership = assign_owners(reader, installed)
-    tell("metadata", 1, 1)
+    candidates = _hashable(tree)
+    # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
+    # hashed in vain: bytecode, by far the most of it, is left out by name.
+    with ThreadPoolExecutor(1) as pool:
+        hashing = pool.submit(hash_files, tree.prefix, candidates)
+        tell("metadata", 0, 1)
+        installed = _read_installed(reader, sites, roots)
+        ownership = assign_owners(reader, installed)
+        tell("metadata", 1, 1)
+        tell("hash", 0, 1)
+        every_hash, every_finding = hashing.result()
     kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
-    regular = [(path, tree.files[path].size) for path in kept if not tree.files[path].is_link]
-    hashed, hash_findings = hash_files(tree.prefix, regular, progress=lambda done: tell("hash", done, len(regular)))
+    regular = [path for path in kept if not tree.files[path].is_link]
+    hashed = {path: every_hash[path] for path in regular if path in every_hash}
+    wanted = frozenset(regular)
+    hash_findings = tuple(finding for finding in every_finding if finding.path in wanted)
+    tell("hash", 1, 1)
     elf, elf_findings = _read_elf(tree, interpreter, kept, hashed)
     tell("elf", 1, 1)
     distributions = join_distributions(tree, installed, ownership, hashed)
@@ -88,6 +100,11 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
         system_site_packages=venv.system_site_packages,
         findings=sort_findings(findings),
     )
+
+
+def _hashable(tree: Tree) -> list[tuple[str, int]]:
+    """List the regular files that an owner may want, in the order of their paths."""
+    return sorted((path, file.size) for path, file in tree.files.items() if not file.is_link and not is_bytecode(path))
 
 
 def _read_installed(reader: TreeReader, sites: tuple[str, ...], roots: tuple[str, ...]) -> list[Installed]:

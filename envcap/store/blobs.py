@@ -16,7 +16,7 @@ from threading import Lock
 from typing import BinaryIO, Final
 
 from envcap.digest import CHUNK_SIZE, Digest
-from envcap.errors import StoreError
+from envcap.errors import DamagedObjectError, StoreError
 from envcap.store.faults import explain_fault, faults_explained, show_path
 from envcap.store.objects import FileIdentity, move_aside, open_object
 from envcap.store.scratch import ScratchFile
@@ -249,7 +249,7 @@ class BlobStore:
         if checked:
             self._checked[digest] = FileIdentity.of_state(state)
 
-    def _set_aside(self, digest: Digest, found: Digest, identity: FileIdentity) -> StoreError:
+    def _set_aside(self, digest: Digest, found: Digest, identity: FileIdentity) -> DamagedObjectError:
         path = self.path(digest)
         self._checked.pop(digest, None)
         message = f"Unexpected bytes in {show_path(path)} (expected {digest}, found {found})"
@@ -257,6 +257,8 @@ class BlobStore:
             move_aside(path, self.root / "quarantine", inode=identity.inode)
         except OSError as error:
             fault = explain_fault(error, "set aside", path)
-            return StoreError(f"{message}. {fault.message}", hint="remove this file, then run the command again")
+            return DamagedObjectError(
+                f"{message}. {fault.message}", hint="remove this file, then run the command again"
+            )
         hint = "run the command again: the damaged object was set aside and is fetched or built anew"
-        return StoreError(message, hint=hint)
+        return DamagedObjectError(message, hint=hint)

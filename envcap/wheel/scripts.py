@@ -171,17 +171,17 @@ def _generated_code(data: bytes) -> bytes | None:
 
 
 def _unquoted(command: bytes) -> bytes:
-    """Undo the shell quoting of a trampoline's interpreter: pip quotes with `"`, uv with `'`, and neither if need be.
+    """Undo the shell quoting of a trampoline's interpreter: pip quotes with `"`, uv with `'`; nothing if no one word.
 
-    uv's relocatable environments have an expression there, which stays as it is, like all that is not one word.
+    uv's relocatable environments have an expression there, which stays as it is.
     """
     if command == _RELOCATABLE:
         return command
     try:
         words = shlex.split(command.decode("utf-8", "surrogateescape"))
     except ValueError:
-        return command
-    return words[0].encode("utf-8", "surrogateescape") if len(words) == 1 else command
+        return b""
+    return words[0].encode("utf-8", "surrogateescape") if len(words) == 1 else b""
 
 
 def _calls(statements: list[ast.stmt], attribute: str) -> bool:

@@ -1,0 +1,110 @@
+"""Faithful: what a snapshot computes from the live files is the image that the downloaded artifacts give."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.environments import (
+    OPENCV_PIP_312,
+    RECIPES,
+    SMALL_PIP_311,
+    SMALL_UV_311,
+    Captured,
+    Recipe,
+    Workshop,
+    make_environment,
+)
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_the_live_files_and_the_downloaded_artifacts_give_one_image(recipe: Recipe, workshop: Workshop) -> None:
+    captured = workshop.captured(recipe)
+    rebuilt = workshop.envcap("rebuild", captured.lock, "--json").fine().json
+    assert rebuilt["image_id"] == rebuilt["expected"] == captured.image_id
+    assert rebuilt["level"] == "config"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_every_file_of_an_index_install_is_proven_and_none_is_lost(recipe: Recipe, workshop: Workshop) -> None:
+    captured = workshop.captured(recipe)
+    answer = workshop.envcap("snapshot", captured.prefix, "--name", "again", "--output", workshop.root, "--json").fine()
+    found = answer.json
+    wanted = (workshop.root / "again" / "envcap.lock").read_text()
+    shutil.rmtree(workshop.root / "again")
+    # pip's and Debian's own pip may come from nowhere that can be asked; what was asked for must be proven.
+    unproven = found["packages"] - found["proven"]
+    assert unproven == wanted.count('proof = "captured"')
+    assert (found["patched"], found["unowned"]) == (0, 0)
+    if recipe.installer == "uv":
+        assert (unproven, found["captured"], found["warnings"]) == (0, 0, [])
+
+
+def test_a_machine_that_has_nothing_rebuilds_the_same_image(workshop: Workshop, tmp_path: Path) -> None:
+    captured = workshop.captured(SMALL_UV_311)
+    elsewhere = replace(workshop.envcap, store=tmp_path / "store")
+    shutil.copytree(captured.lock, tmp_path / "lock")
+    rebuilt = elsewhere("rebuild", tmp_path / "lock", "--json").fine().json
+    assert (rebuilt["image_id"], rebuilt["level"]) == (captured.image_id, "config")
+
+
+def test_what_needs_libraries_of_the_operating_system_has_them_locked(workshop: Workshop) -> None:
+    lock = (workshop.captured(OPENCV_PIP_312).lock / "envcap.lock").read_text()
+    assert 'name = "libgl1"' in lock
+    assert "libGL.so.1 needed by" in lock
+
+
+@pytest.fixture
+def edited(workshop: Workshop, tmp_path: Path) -> Captured:
+    """A new environment of the same recipe, one byte of one file changed."""
+    prefix = make_environment(SMALL_PIP_311, tmp_path / "env")
+    path = next(prefix.glob("lib/python3.*/site-packages/cowsay/__init__.py"))
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 2]))
+    found = workshop.envcap("snapshot", prefix, "--name", "edited", "--output", tmp_path, "--json").fine().json
+    assert found["patched"] == 1
+    return Captured(prefix=prefix, lock=tmp_path / "edited", image_id=found["image_id"])
+
+
+def test_one_changed_byte_is_another_image_and_every_command_names_the_file(
+    edited: Captured, workshop: Workshop, tmp_path: Path
+) -> None:
+    original = workshop.captured(SMALL_PIP_311)
+    assert edited.image_id != original.image_id
+    assert 'path = "lib/python3.11/site-packages/cowsay/__init__.py"' in (edited.lock / "envcap.lock").read_text()
+    rebuilt = workshop.envcap("rebuild", edited.lock, "--json").fine().json
+    assert rebuilt["image_id"] == edited.image_id
+
+    tar = tmp_path / "original.oci.tar"
+    workshop.envcap("rebuild", original.lock, "--output", tar).fine()
+    said = workshop.envcap("verify", edited.lock, tar, "--json")
+    assert said.status == 3
+    assert said.json["level"] == "none"
+    paths = {row["path"] for row in said.json["differences"]}
+    assert any(path.endswith("cowsay/__init__.py") for path in paths)
+    # The package's own RECORD lists the file's hash, so it differs with it; nothing else does.
+    assert {Path(path).name for path in paths} == {"__init__.py", "RECORD"}
+    shown = workshop.envcap("verify", edited.lock, tar)
+    assert "cowsay/__init__.py" in shown.out
+    assert shown.status == 3
+
+
+def test_a_strict_snapshot_refuses_the_changed_byte_and_names_the_file(
+    edited: Captured, workshop: Workshop, tmp_path: Path
+) -> None:
+    said = workshop.envcap("snapshot", edited.prefix, "--strict", "--name", "strict", "--output", tmp_path)
+    assert said.status == 3
+    assert "cowsay/__init__.py" in said.err
+    assert not (tmp_path / "strict").exists()
+
+
+def test_the_lock_of_an_image_verifies_it_in_each_form(workshop: Workshop, tmp_path: Path) -> None:
+    captured = workshop.captured(SMALL_UV_311)
+    for target in (tmp_path / "image.tar", tmp_path / "layout"):
+        workshop.envcap("rebuild", captured.lock, "--output", target).fine()
+        said = workshop.envcap("verify", captured.lock, target, "--json").fine()
+        assert said.json["level"] == "config"
+        assert said.json["image_id"] == captured.image_id
