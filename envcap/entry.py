@@ -78,6 +78,8 @@ class Entry:
         uid: Numeric owner.
         gid: Numeric group.
         owner: Who brings it, for messages: `numpy`, `libc6`, `envcap`.
+        sha256: Hash of the bytes where it was proved before (by the scan, or by a RECORD that the lock proved), so
+            that they need not be hashed for RECORD again; else empty.
     """
 
     path: str
@@ -88,3 +90,4 @@ class Entry:
     uid: int = 0
     gid: int = 0
     owner: str = ""
+    sha256: str = ""

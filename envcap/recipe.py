@@ -8,7 +8,8 @@
 3. Per wheel: files mapped by scheme (`wheel/layout.py`), console scripts in the recipe's own words, `#!python`
    replaced by the image's interpreter (`wheel/scripts.py`), `INSTALLER` says `envcap`; `REQUESTED`, `direct_url.json`,
    installers' notes and `__pycache__` are left out. A sorted `RECORD` of each package lies in the last layer, since it
-   holds the hashes of all its files.
+   holds the hashes of all its files: those of the wheel's own RECORD where the lock's proof is that they are true,
+   else computed.
 4. A wheel's deflated member of 300 bytes or more becomes one gzip member as it stands; everything between goes into
    stored members. All other layers are libdeflate level 6 in members of 4 MiB of tar (`build/gzip.py`).
 5. Layers: OS packages; interpreter; one per package of 1 MB or more, big first; the small ones in 8 buckets by the

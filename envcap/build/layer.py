@@ -143,7 +143,7 @@ def write_layer(
         epoch: Modification time of every entry.
         compression: The kind of blob.
         write: Receives the blob's bytes in order; None if only the diff ID is wanted.
-        hash_files: Whether to hash each regular file.
+        hash_files: Whether to list each regular file with its hash; a hash that an entry brings is not computed again.
 
     Raises:
         BuildError: A file has another length than it said.
@@ -156,12 +156,11 @@ def write_layer(
     for entry in entries:
         stream.add(tar_header(entry, epoch=epoch))
         if entry.kind is EntryKind.FILE:
-            sha256 = hashlib.sha256() if hash_files else None
+            sha256 = hashlib.sha256() if hash_files and not entry.sha256 else None
             stream.add_content(entry, sha256.update if sha256 else None)
-            if sha256:
-                files.append(
-                    FileHash(owner=entry.owner, path=entry.path, sha256=sha256.hexdigest(), size=entry.content.size)
-                )
+            if hash_files:
+                found = sha256.hexdigest() if sha256 else entry.sha256
+                files.append(FileHash(owner=entry.owner, path=entry.path, sha256=found, size=entry.content.size))
     stream.add(trailer(stream.size))
     stream.flush()
     digest, size = blob.finish()

@@ -49,8 +49,10 @@ def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution 
         return symlink_entry(file.path, file.target, owner)
     executable = bool(file.mode & 0o111)
     script = live_script(file, prefix=prefix, distribution=distribution)
-    content = FileContent(path=file.location(prefix), size=file.size) if script is None else LiteralContent(script)
-    return environment_entry(file.path, executable=executable, content=content, owner=owner)
+    if script is not None:
+        return environment_entry(file.path, executable=executable, content=LiteralContent(script), owner=owner)
+    content = FileContent(path=file.location(prefix), size=file.size)
+    return environment_entry(file.path, executable=executable, content=content, owner=owner, sha256=file.sha256)
 
 
 def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution | None) -> bytes | None:

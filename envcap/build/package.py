@@ -15,10 +15,14 @@ from envcap.files import FileContent
 from envcap.lockfile.model import Package, Patch
 from envcap.recipe import ENVIRONMENT_ROOT, file_mode
 from envcap.wheel.layout import Layout, dist_info_folder, install_path, is_bytecode, is_installer_file
+from envcap.wheel.record import parse_record
 from envcap.wheel.scripts import console_script, install_script, parse_entry_points
 
 TREE_SUFFIX = ".tree.zip"
 """Ending of a captured artifact that is no wheel (eggs): its members are paths relative to the prefix."""
+
+RECORD_PROOFS = frozenset({"record", "url"})
+"""Rungs of the ladder on which every row of the artifact's RECORD was seen to be true of the live file."""
 
 INSTALLER_TEXT = b"envcap\n"
 
@@ -26,6 +30,7 @@ _MAX_SCRIPT = 16 << 20
 """Bytes of a script that is rewritten, as in `live.py`; a larger one is no text."""
 
 _MAX_METADATA = 16 << 20
+_MAX_RECORD = 64 << 20
 
 
 class Blobs(Protocol):
@@ -71,7 +76,7 @@ def apply_patches(entries: list[Entry], package: Package, blobs: Blobs) -> list[
     return list(found.values())
 
 
-def environment_entry(path: str, *, executable: bool, content: Content, owner: str) -> Entry:
+def environment_entry(path: str, *, executable: bool, content: Content, owner: str, sha256: str = "") -> Entry:
     """Make the entry of a regular file of the environment."""
     return Entry(
         path=f"{ENVIRONMENT_ROOT}/{path}",
@@ -79,6 +84,7 @@ def environment_entry(path: str, *, executable: bool, content: Content, owner: s
         mode=file_mode(path, executable=executable),
         content=content,
         owner=owner,
+        sha256=sha256,
     )
 
 
@@ -91,7 +97,7 @@ def _patched(patch: Patch, owner: str, blobs: Blobs) -> Entry:
     if patch.target:
         return symlink_entry(patch.path, patch.target, owner)
     content = FileContent(path=blobs.blob(patch.sha256), size=patch.size)
-    return environment_entry(patch.path, executable=patch.executable, content=content, owner=owner)
+    return environment_entry(patch.path, executable=patch.executable, content=content, owner=owner, sha256=patch.sha256)
 
 
 def _tree(archive: ZipArchive, owner: str) -> Iterator[Entry]:
@@ -116,16 +122,25 @@ def _wheel(archive: ZipArchive, package: Package, layout: Layout, file: str, blo
         if where.path in places:
             raise ArchiveError(f"{file}: {places[where.path][0].name!r} and {name!r} go to one place")
         places[where.path] = member, where.is_script
+    hashes = _proved_hashes(archive, members.get(f"{dist_info}/RECORD"), package)
     for path, (member, is_script) in places.items():
         # A script made for an entry point replaces a file of that name: installers write it last.
         if _is_bytecode(path, places) or is_installer_file(path) or path in generated:
             continue
         content = _script(archive, member) if is_script else archive.content(member)
-        yield environment_entry(path, executable=bool(member.mode & 0o111), content=content, owner=owner)
+        sha256 = "" if isinstance(content, LiteralContent) else hashes.get(member.name, "")
+        yield environment_entry(path, executable=bool(member.mode & 0o111), content=content, owner=owner, sha256=sha256)
     for path, data in generated.items():
         yield environment_entry(path, executable=True, content=LiteralContent(data), owner=owner)
     installer = f"{layout.site_packages}/{dist_info}/INSTALLER"
     yield environment_entry(installer, executable=False, content=LiteralContent(INSTALLER_TEXT), owner=owner)
+
+
+def _proved_hashes(archive: ZipArchive, record: ZipMember | None, package: Package) -> dict[str, str]:
+    """Read the hashes of a RECORD that the snapshot compared with every live file; of others, none."""
+    if record is None or package.proof not in RECORD_PROOFS:
+        return {}
+    return parse_record(archive.read_member(record, _MAX_RECORD))
 
 
 def _is_bytecode(path: str, places: Container[str]) -> bool:

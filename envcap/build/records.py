@@ -5,7 +5,6 @@ and here it is seen that no two layers disagree about a path.
 Source: PEP 405 (`pyvenv.cfg`), PEP 376 and PEP 627 (RECORD).
 """
 
-import base64
 from collections.abc import Iterable, Sequence
 
 from envcap.build.layer import FileHash
@@ -15,6 +14,7 @@ from envcap.errors import BuildError
 from envcap.plan import EnvironmentLayer
 from envcap.recipe import ENVIRONMENT_ROOT
 from envcap.wheel.layout import Layout, record_path
+from envcap.wheel.record import base64_hash
 
 _ROOT = f"{ENVIRONMENT_ROOT}/"
 
@@ -104,11 +104,6 @@ def _dist_info(files: Sequence[FileHash], layout: Layout) -> str:
         if name == "INSTALLER" and folder.endswith(".dist-info") and "/" not in folder:
             return f"{layout.site_packages}/{folder}"
     return ""
-
-
-def base64_hash(sha256: str) -> str:
-    """Write 64 hex digits as RECORD does: URL-safe base64 without padding (PEP 427)."""
-    return base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
 
 
 def _quoted(path: str) -> str:

@@ -137,10 +137,15 @@ def _proven(row: Proven) -> Package:
         version=live.version,
         requested=live.requested,
         origin=row.origin,
-        proof=row.proof,
+        proof=_proof(row),
         url=_public(row.artifact.url),
         artifacts=(artifact,),
     )
+
+
+def _proof(row: Proven) -> str:
+    """Name the rung; a RECORD that is wrong about its own wheel proves nothing about hashes, the content does."""
+    return "content" if any(finding.code == "record-wrong" for finding in row.findings) else row.proof
 
 
 def _captured(

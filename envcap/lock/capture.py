@@ -13,11 +13,11 @@ from packaging.utils import canonicalize_name
 
 from envcap.build.live import is_versioned_script, live_entry
 from envcap.build.package import TREE_SUFFIX
-from envcap.build.records import base64_hash
 from envcap.entry import Content, LiteralContent
 from envcap.environment import Distribution, InstalledFile
 from envcap.lock.zip_writer import ZipWriter
 from envcap.wheel.layout import Layout, is_bytecode, is_installer_file
+from envcap.wheel.record import base64_hash
 from envcap.wheel.scripts import SHEBANG
 
 _WHEEL_FOLDER = re.compile(r"lib/python\d+\.\d+/site-packages/[^/]+\.dist-info\Z")
@@ -46,7 +46,7 @@ def is_wheel(distribution: Distribution) -> bool:
     """Tell whether a distribution has what a wheel must have: METADATA, WHEEL and tags of the usual form."""
     paths = {file.path for file in distribution.files}
     needed = {f"{distribution.directory}/METADATA", f"{distribution.directory}/WHEEL"}
-    folder = Path(distribution.directory).name
+    folder = Path(distribution.directory).name.removesuffix(".dist-info")
     return (
         distribution.form == "wheel"
         and _WHEEL_FOLDER.match(distribution.directory) is not None

@@ -1,16 +1,11 @@
 """A wheel read from afar: its central directory and RECORD, in one request where its server allows it."""
 
-import base64
-import binascii
-import csv
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from envcap.archives.zip import ZipArchive, open_zip
-from envcap.digest import is_sha256
 from envcap.environment import Distribution
 from envcap.errors import ArchiveError
 from envcap.lock.proof import LARGEST_SCRIPT, WheelContents, WheelMember
@@ -18,6 +13,7 @@ from envcap.sources.answer import Meter
 from envcap.sources.http import Session
 from envcap.sources.ranges import open_remote
 from envcap.wheel.layout import dist_info_folder
+from envcap.wheel.record import parse_record
 
 MAX_RECORD: Final = 64 << 20
 """Bytes of a RECORD; the largest real ones have 2 MB."""
@@ -94,20 +90,6 @@ def open_wheel(
         yield RemoteWheel(contents=contents, size=reader.size, archive=archive)
 
 
-def parse_record(data: bytes) -> dict[str, str]:
-    """Read the sha256 of each path in a wheel's RECORD, as hex; rows without one are left out (PEP 376, PEP 427).
-
-    Raises:
-        ArchiveError: It is no CSV in UTF-8.
-    """
-    try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ArchiveError("RECORD is no CSV in UTF-8") from error
-    hashes = ((row[0], _hex(row[1])) for row in rows if len(row) > 1)
-    return {path: sha256 for path, sha256 in hashes if sha256}
-
-
 def tail_size(distribution: Distribution) -> int:
     """Estimate the end of a wheel that holds its central directory and its compressed RECORD, from the live files.
 
@@ -116,14 +98,3 @@ def tail_size(distribution: Distribution) -> int:
     """
     rows = sum(46 + 28 + len(file.path) + 50 for file in distribution.files)
     return min(max(_LEAST_TAIL, rows + (16 << 10)), _MOST_TAIL)
-
-
-def _hex(text: str) -> str:
-    algorithm, _, value = text.partition("=")
-    if algorithm != "sha256":
-        return ""
-    try:
-        found = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
-    except (binascii.Error, ValueError):
-        return ""
-    return found if is_sha256(found) else ""

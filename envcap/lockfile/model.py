@@ -63,7 +63,8 @@ class Package:
         version: As METADATA writes it.
         requested: Installed by the user's wish, not as a dependency (REQUESTED, PEP 376).
         origin: `index`, `url`, `vcs`, `editable` or `local`.
-        proof: Rung of the ladder: `record`, `url`, `cache`, `tags` or `captured`.
+        proof: Rung of the ladder: `record` (each live file equals the artifact's RECORD), `content` (the same, but the
+            RECORD is wrong about its own wheel), `url`, `cache`, `tags` or `captured`.
         commit: VCS commit, else empty.
         url: Scrubbed origin of a direct URL, VCS or editable install, else empty.
         artifacts: One per platform, sorted by platform.

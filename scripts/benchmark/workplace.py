@@ -65,7 +65,6 @@ class Workplace:
     def uv(self, *arguments: str | Path, offline: bool = False) -> Measured:
         """Run uv with its own cache."""
         more = {"UV_CACHE_DIR": str(self.cache), "UV_PYTHON_DOWNLOADS": "never", "UV_OFFLINE": str(int(offline))}
-        # Outside the project, so that no setting of its `pyproject.toml` counts.
         return run([self.bin / "uv", *arguments], env=more, cwd=self.root)
 
     def envcap(self, *arguments: str | Path) -> Measured:
@@ -75,7 +74,7 @@ class Workplace:
     def make_venv(self, folder: Path) -> None:
         """Make an empty environment."""
         shutil.rmtree(folder, ignore_errors=True)
-        self.uv("venv", "--quiet", "--no-config", "--python", self.python, folder)
+        self.uv("venv", "--quiet", "--python", self.python, folder)
 
     def install(self, folder: Path, *, offline: bool = False) -> Measured:
         """Install the pins by copying, as uv does across file systems and into image layers."""

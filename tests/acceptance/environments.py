@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -154,6 +157,14 @@ def make_environment(recipe: Recipe, prefix: Path) -> Path:
     return prefix
 
 
+def pinned_names(recipe: Recipe) -> set[str]:
+    """Name the packages that a recipe installs on its Python."""
+    lines = (REQUIREMENTS / f"{recipe.requirements}.txt").read_text().splitlines()
+    wanted = [Requirement(line.rstrip(" \\")) for line in lines if "==" in line]
+    marked = {"python_full_version": f"{recipe.python}.0", "python_version": recipe.python}
+    return {canonicalize_name(row.name) for row in wanted if not row.marker or row.marker.evaluate(marked)}
+
+
 def _run(*command: str) -> None:
     done = subprocess.run(command, env=MACHINE, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -166,6 +177,10 @@ class Captured:
     prefix: Path
     lock: Path
     image_id: str
+
+    def read(self) -> dict[str, Any]:
+        """Read the lock, as any reader of TOML sees it."""
+        return tomllib.loads((self.lock / "envcap.lock").read_text())
 
 
 class Workshop:
