@@ -98,10 +98,10 @@ def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[st
     Raises:
         LockfileError: The place holds something else, or can't be written.
     """
+    check_lock_place(folder)
     text = write_lockfile(lockfile).encode()
     staging = None
     try:
-        _refuse_foreign(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         for sha256, write in blobs:
@@ -121,8 +121,24 @@ def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[st
             shutil.rmtree(staging, ignore_errors=True)
 
 
+def check_lock_place(folder: Path) -> None:
+    """Write into nothing but a new folder or a lock's own, and never through a symlink.
+
+    Raises:
+        LockfileError: The place holds something else, or can't be written.
+    """
+    try:
+        _refuse_foreign(folder)
+        parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    except OSError as error:
+        raise LockfileError(f"{folder} can't be written: {error.strerror or error}") from None
+    if not parent.is_dir():
+        raise LockfileError(f"{folder} can't be written: {parent} is not a folder", hint="choose another `--output`")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise LockfileError(f"{folder} can't be written: {parent} is not yours", hint="choose another `--output`")
+
+
 def _refuse_foreign(folder: Path) -> None:
-    """Write into nothing but a folder that can be seen to be a lock's, and never through a symlink."""
     for path in (folder, *(folder / name for name in (LOCK_NAME, _BLOBS.parent, _BLOBS))):
         if path.is_symlink():
             raise LockfileError(

@@ -261,9 +261,12 @@ def _fail_of_usage(error: Exception) -> int:
 
 def _fail_of_system(error: OSError) -> int:
     """Say what the operating system refused where no part of envcap explained it better."""
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Whoever reads our output has gone, or its disk is full; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
         return 1
     where = f": {error.filename}" if error.filename else ""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -108,6 +108,7 @@ class _Locate:
 
 def _write(export: Export, folder: LockFolder, output: Path) -> None:
     try:
+        _check_place(output)
         output.parent.mkdir(parents=True, exist_ok=True)
         for wheel in export.wheels:
             _write_wheel(folder, wheel.sha256, output.parent / wheel.path)
@@ -133,11 +134,15 @@ def _write_wheel(folder: LockFolder, sha256: str, target: Path) -> None:
             )
 
 
+def _check_place(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise LockfileError(f"{path} is there and no regular file", hint="choose another `--output`")
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file that appears whole or not at all, and never through a symlink."""
-    if path.exists() and not path.is_file():
-        raise LockfileError(f"{path} is there and no regular file", hint="choose another `--output`")
+    _check_place(path)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             yield cast("BinaryIO", file)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from envcap.blobs import LOCK_NAME, kept_hashes, open_lock, write_lock_folder
+from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
@@ -56,6 +56,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     if not _NAME.match(name):
         raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
     folder = options.output / name
+    check_lock_place(folder)
     with open_world(machine, prefix=prefix) as world:
         request = SnapshotRequest(
             prefix=prefix,

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from commands import StepError, tell
 from report import Row, machine_facts, markdown
-from steps import Bench
+from steps import STATES, Bench
 from workplace import QUICK, Workplace
 
 _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
+_STORES = ("seed", "store", "store-warm")
+_FOLDERS = ("env", "uv-env", "empty", "locks", "locks-warm", "layout", "registry", "context")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
 
@@ -61,7 +63,7 @@ def _options() -> argparse.Namespace:
 def _measure(bench: Bench) -> list[Row]:
     size = "100+ packages, 20,000+ files" if len(bench.place.pins) >= 100 else "a small set: no figure counts"
     rows: list[Row] = []
-    failed = _attempt(lambda: [bench.versions(), bench.prepare()] and [])
+    failed = _attempt(bench.prepare)
     if isinstance(failed, str):
         rows.append(Row(work="preparation", reach="", measured=failed))
     snapshot = [
@@ -70,11 +72,9 @@ def _measure(bench: Bench) -> list[Row]:
         ("its index installs proven", "100 %"),
     ]
     again = [("snapshot again, nothing changed", "under 3 s"), ("its lock byte-identical", "yes")]
-    rebuild = [
-        (f"{_REBUILD}, no layer", "faster than `uv pip install --link-mode=copy`, cache warm"),
-        (f"{_REBUILD}, and the OS layer", "the same"),
-    ]
-    docker = [(f"{_DOCKER}: no layer in the store", "5x as fast"), (f"{_DOCKER}: OS layer in the store", "5x as fast")]
+    faster = "faster than `uv pip install --link-mode=copy`, cache warm"
+    rebuild = [(f"{_REBUILD}, {state.name}", faster) for state in STATES]
+    docker = [(f"{_DOCKER}; in the store: {state.name}", "5x as fast") for state in STATES]
     changed = [
         ("rebuild with one package changed: layers", "one wheel layer, one of the environment"),
         ("rebuild with one package changed", "under 1 s"),
@@ -116,9 +116,9 @@ def _wanted(pin: str, *, quick: bool) -> bool:
 
 def _clear(root: Path) -> None:
     """Remove what an earlier run left, by name: `--keep` may name a folder with something else in it."""
-    for name in "env uv-env empty seed store store-warm locks locks-warm layout registry context".split():
+    for name in (*_STORES, *_FOLDERS):
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("requirements.txt", "registry.yml", "registry.log"):
+    for name in ("requirements.txt", "registry.yml", "registry.log", "report.md"):
         (root / name).unlink(missing_ok=True)
 
 

@@ -88,6 +88,6 @@ def settle() -> None:
 def _reason(words: Sequence[str], status: int, said: str) -> str:
     tell(f"failed with {status}: {shlex.join(words)}\n{said.rstrip()[-4000:]}")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    marked = [line for line in lines if line.lower().startswith(("error", "x ", "×"))]
+    marked = [line for line in lines if line.lower().startswith(("error", "x "))]
     last = (marked or lines or ["it said nothing"])[-1]
     return f"`{Path(words[0]).name} {words[1] if len(words) > 1 else ''}` ended with {status}: {last[:200]}"

@@ -22,9 +22,9 @@ BASE = "bench-base:envcap"
 _CACHE = "id=envcap-bench-uv,target=/bench-cache"
 _LOOPBACK = "127.0.0.1"
 _PASSED = (
-    "UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_INDEX_STRATEGY UV_INSECURE_HOST "
-    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy"
-).split()
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_INSECURE_HOST"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
 """Settings of this machine that a build needs to reach the same index."""
 
 # What the build needs is mounted, not copied in: neither uv nor the cache ends in the image that is pushed.
@@ -41,7 +41,7 @@ RUN --mount=type=bind,target=/bench --mount=type=cache,{_CACHE} \
 _EMPTYING = f"""\
 FROM {BASE}
 ARG BUST
-RUN --mount=type=cache,{_CACHE} ["/usr/bin/find", "/bench-cache", "-mindepth", "1", "-delete"]
+RUN --mount=type=cache,{_CACHE} ["/bin/bash", "-O", "dotglob", "-c", "rm -rf /bench-cache/*"]
 """
 
 _REGISTRY = """\

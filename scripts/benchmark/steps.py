@@ -1,9 +1,9 @@
 """The figures of the table, each measured with everything it is compared with in the same minutes."""
 
-import json
 import shutil
 import statistics
 from dataclasses import dataclass, field
+from typing import Any
 
 from commands import StepError, run, settle, tell
 from engine import build_and_push, find_docker, prepared
@@ -14,6 +14,27 @@ from workplace import Workplace, count_files, fetched
 RUNS = 3
 CHANGED = "fonttools==4.67.0"
 """One package in another version: a wheel of more than 1 MB, and so a layer of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a store holds besides wheels and debs when a rebuild begins.
+
+    Attributes:
+        name: For the table.
+        layers: What the layers in it hold.
+    """
+
+    name: str
+    layers: tuple[str, ...] = ()
+
+
+STATES = (
+    State(name="no layer"),
+    State(name="the OS layer", layers=("OS packages",)),
+    State(name="the OS and interpreter layers, as after another lock", layers=("OS packages", "interpreter")),
+)
+"""In this order: a layer must have been built before it can be kept."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,9 +57,11 @@ class Bench:
 
     # -- preparation
 
-    def prepare(self) -> None:
-        """Make the environment, and a store with only the OS packages' files and indexes in it."""
+    def prepare(self) -> list[str]:
+        """Make the environment, and a store with only the OS packages' files and indexes in it; gives no row."""
         place = self.place
+        python = run([place.python, "-c", "import platform; print(platform.python_version())"]).output.strip()
+        self.facts.append(f"environment on Python {python}, {place.uv('--version').output.strip()}")
         tell(f"installing {len(place.pins)} pinned packages")
         place.requirements.write_text("".join(f"{pin}\n" for pin in place.pins), encoding="utf-8")
         place.make_venv(place.environment)
@@ -50,6 +73,7 @@ class Bench:
         self.facts.append(f"snapshot with an empty store, Debian's indexes and packages fetched: {first.seconds:.1f} s")
         seed_store(warm, place.root / "seed", [row["sha256"] for row in place.read_lock("locks-warm")["system"]])
         shutil.rmtree(warm)
+        return []
 
     # -- snapshot
 
@@ -95,7 +119,7 @@ class Bench:
 
     # -- rebuild
 
-    def fetch(self) -> dict[str, object]:
+    def fetch(self) -> dict[str, Any]:
         """Bring every wheel into the store by one rebuild that is not compared with anything."""
         self.place.read_lock()
         tell("one rebuild that fetches the wheels")
@@ -104,10 +128,10 @@ class Bench:
         self.facts.append(f"image: {len(image['layers'])} layers, {size(sum(row['size'] for row in image['layers']))}")
         return image
 
-    def cold(self, image: dict[str, object], *, keep_system: bool) -> float:
-        """Rebuild with the wheels and debs in the store, but no layer, or only that of the OS."""
-        layers: list[dict[str, str]] = image["layers"]  # type: ignore[assignment]  # JSON
-        kept = [row["digest"] for row in layers if keep_system and row["what"] == "OS packages"]
+    def timed(self, image: dict[str, Any], state: State) -> float:
+        """Rebuild from a store in a state; gives seconds."""
+        layers = image["layers"]
+        kept = [row["digest"] for row in layers if row["what"] in state.layers]
         forget_layers(self.place.store, [row["digest"] for row in layers], keep=kept)
         settle()
         taken, built = self.place.rebuild()
@@ -119,20 +143,20 @@ class Bench:
     def rebuild(self) -> list[str]:
         """Rebuild against `uv pip install`, in turns; gives a row for each state of the store."""
         place, image = self.place, self.fetch()
-        whole, second, installed = [], [], []
+        installed: list[float] = []
+        took: dict[str, list[float]] = {state.name: [] for state in STATES}
         target = place.root / "uv-env"
         for number in range(RUNS):
-            tell(f"rebuild, rebuild with the OS layer, and uv {number + 1} of {RUNS}")
-            # The layer of the OS must be there before it can be kept: the order matters.
-            whole.append(self.cold(image, keep_system=False))
-            second.append(self.cold(image, keep_system=True))
+            tell(f"rebuild from {len(STATES)} states of the store, and uv, {number + 1} of {RUNS}")
+            for state in STATES:
+                took[state.name].append(self.timed(image, state))
             place.make_venv(target)
             settle()
             installed.append(place.install(target, offline=True).seconds)
         return [
-            f"{seconds(took)}; uv: {seconds(installed)}; {times(installed, took):.2f}x as fast "
-            f"{verdict(met=times(installed, took) > 1)}"
-            for took in (whole, second)
+            f"{seconds(row)}; uv: {seconds(installed)}; {times(installed, row):.2f}x as fast "
+            f"{verdict(met=times(installed, row) > 1)}"
+            for row in took.values()
         ]
 
     def docker(self) -> list[str]:
@@ -141,13 +165,15 @@ class Bench:
         place.read_lock()
         docker = find_docker()
         self.facts.append(f"docker {docker.version}")
-        whole, second, builds, pushes = [], [], [], []
+        builds: list[float] = []
+        pushes: list[float] = []
+        took: dict[str, list[float]] = {state.name: [] for state in STATES}
         with prepared(docker, place) as (context, address):
             _, image = place.rebuild(offline=False)
             for number in range(2):
-                tell(f"docker build and push, and rebuild {number + 1} of 2")
-                whole.append(self.cold(image, keep_system=False))
-                second.append(self.cold(image, keep_system=True))
+                tell(f"rebuild from {len(STATES)} states of the store, and docker build and push, {number + 1} of 2")
+                for state in STATES:
+                    took[state.name].append(self.timed(image, state))
                 settle()
                 build, push = build_and_push(docker, context, f"{address}/bench{number}")
                 builds.append(build.seconds)
@@ -155,9 +181,9 @@ class Bench:
         sums = [build + push for build, push in zip(builds, pushes, strict=True)]
         parts = f"(build {statistics.median(builds):.1f} s, push {statistics.median(pushes):.1f} s)"
         return [
-            f"{seconds(took)}; docker: {seconds(sums)} {parts}; {times(sums, took):.1f}x as fast "
-            f"{verdict(met=times(sums, took) >= 5)}"
-            for took in (whole, second)
+            f"{seconds(row)}; docker: {seconds(sums)} {parts}; {times(sums, row):.1f}x as fast "
+            f"{verdict(met=times(sums, row) >= 5)}"
+            for row in took.values()
         ]
 
     def changed(self) -> list[str]:
@@ -199,9 +225,3 @@ class Bench:
         """Time `envcap --help`."""
         took = [self.place.envcap("--help").seconds for _ in range(5)]
         return [f"{seconds(took)} {verdict(met=statistics.median(took) < 0.3)}"]
-
-    def versions(self) -> None:
-        """Note the versions of what is compared."""
-        program = "import sys, json; print(json.dumps(sys.version.split()[0]))"
-        python = json.loads(run([self.place.python, "-c", program]).output)
-        self.facts.append(f"environment on Python {python}, {self.place.uv('--version').output.strip()}")

@@ -12,8 +12,20 @@ from typing import Any
 from commands import Measured, StepError, run
 
 QUICK = frozenset(
-    "certifi charset-normalizer contourpy cycler fonttools idna kiwisolver matplotlib numpy packaging pandas pillow "
-    "pyparsing python-dateutil requests six urllib3".split()
+    {
+        *(
+            "certifi",
+            "charset-normalizer",
+            "contourpy",
+            "cycler",
+            "fonttools",
+            "idna",
+            "kiwisolver",
+            "matplotlib",
+            "numpy",
+        ),
+        *("packaging", "pandas", "pillow", "pyparsing", "python-dateutil", "requests", "six", "urllib3"),
+    }
 )
 """The smaller set of `--quick`: complete, so that it installs without dependencies."""
 

@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.environments import MACHINE, ROOT, UV, Program, find_python, need_python
+from tests.acceptance.environments import MACHINE, ROOT, UV, Program, need_python
 
 NOBODY = 65534
 
@@ -132,7 +132,12 @@ class Bench:
             _give_away(world)
             if subprocess.run([*wrapper, python, "-c", ""], capture_output=True, check=False).returncode:
                 pytest.skip("another user may not run this machine's Python 3.11")
-        with _view(world, shuffled=how.shuffled) as seen:
+        with ExitStack() as stack:
+            seen = world
+            if how.shuffled:
+                seen = world.with_name(f"{world.name}-shuffled")
+                seen.mkdir()
+                stack.enter_context(shuffled(world, seen))
             yield Program(
                 store=seen / "store",
                 cwd=Path(how.cwd) if how.cwd else seen,
@@ -162,25 +167,16 @@ def _give_away(folder: Path) -> None:
 
 
 @contextmanager
-def _view(folder: Path, *, shuffled: bool) -> Iterator[Path]:
-    if not shuffled:
-        yield folder
-        return
+def shuffled(folder: Path, view: Path) -> Iterator[None]:
+    """Show a folder at another place, where its files are listed in another order each time."""
     if shutil.which("disorderfs") is None:
         pytest.skip("disorderfs is not installed")
-    view = folder.with_name(f"{folder.name}-shuffled")
-    view.mkdir()
-    command = ["disorderfs", "--shuffle-dirents=yes", "--multi-user=no", str(folder), str(view)]
+    command = ["disorderfs", "--shuffle-dirents=yes", "--multi-user=no", "-o", "nonempty", str(folder), str(view)]
     mounted = subprocess.run(command, capture_output=True, check=False, text=True)
     if mounted.returncode != 0:
         pytest.skip(f"disorderfs can't mount here: {mounted.stderr.strip()}")
     try:
-        yield view
+        yield
     finally:
         unmount = ["fusermount3", "-u"] if shutil.which("fusermount3") else ["umount"]
         subprocess.run([*unmount, str(view)], check=True)
-
-
-def is_found(version: str) -> bool:
-    """Tell whether this machine has a Python of a version."""
-    return bool(find_python(version))

@@ -7,13 +7,14 @@ real packages through several at once.
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.disturbances import MANY, SINGLE, Bench, Disturbance
+from tests.acceptance.disturbances import MANY, SINGLE, Bench, Disturbance, shuffled
 from tests.acceptance.environments import SMALL_UV_311, Program, Workshop, find_python
 from tests.flow import Flow, make_flow
 
@@ -52,8 +53,11 @@ def run_both(bench: Bench, flow: Flow, how: Disturbance, name: str) -> Result:
     """Take the snapshot and rebuild it, in an empty store."""
     world = bench.root / name
     world.mkdir()
-    shutil.copytree(flow.prefix, world / "env", symlinks=True) if how.shuffled else None
-    with bench.disturbed(how, world, flow.environ) as envcap:
+    with ExitStack() as stack:
+        if how.shuffled:
+            shutil.copytree(flow.prefix, bench.root / "env", symlinks=True)
+            stack.enter_context(shuffled(bench.root / "env", flow.prefix))
+        envcap = stack.enter_context(bench.disturbed(how, world, flow.environ))
         locks = envcap.store.parent / "locks"
         envcap("snapshot", flow.prefix, "--name", "small", "--output", locks).fine()
         return rebuilt(envcap, locks / "small", how.jobs)
