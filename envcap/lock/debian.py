@@ -1,6 +1,7 @@
 """Locking the OS packages of an environment: what its binaries need, and what makes its image livable."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from envcap.environment import ElfFacts, ElfNeed, Finding
@@ -9,7 +10,7 @@ from envcap.lock.debian_base import BASE, interpreter_packages
 from envcap.lock.debian_closure import add_whole
 from envcap.lock.debian_deb import ReadDeb
 from envcap.lock.debian_need import NeedResolver
-from envcap.lock.debian_rows import KIND, row_of, source_of
+from envcap.lock.debian_rows import KIND, row_of, row_of_release, source_of
 from envcap.lock.debian_selection import Selection, StalePinError
 from envcap.lockfile.model import Source, SystemPackage
 from envcap.sources.debian_archive import DebianSuite
@@ -49,6 +50,9 @@ class Pins:
 
 
 NO_PINS = Pins()
+
+_THREADS = 4
+"""Packages fetched and unpacked at a time: two to wait for the mirror, two to keep the cores busy."""
 
 
 def lock_system_packages(
@@ -92,6 +96,12 @@ def _resolve(selection: Selection, needs: SystemNeeds, read_deb: ReadDeb, platfo
         add_whole(selection, name, "interpreter")
     for name in sorted(set(needs.requested)):
         add_whole(selection, name, "requested")
+    # Fetched and unpacked many at a time; the resolver asks for each of them, one by one.
+    chosen = [
+        row_of_release(package, selection.suite.releases, platform=platform) for package in selection.chosen.values()
+    ]
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        list(pool.map(read_deb, chosen))
     resolver = NeedResolver(selection, read_deb, platform=platform)
     for need in sorted(needs.elf.needs, key=lambda need: need.soname):
         resolver.add(_shorten(need, needs.site_packages))

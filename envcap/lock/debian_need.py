@@ -22,7 +22,7 @@ from envcap.environment import ElfNeed, Finding, FindingLevel
 from envcap.errors import MissingArtifactError, SourceError
 from envcap.lock.debian_closure import followed
 from envcap.lock.debian_deb import DebFacts, ReadDeb
-from envcap.lock.debian_rows import row_of, source_of
+from envcap.lock.debian_rows import row_of_release
 from envcap.lock.debian_selection import Selection, clauses_of
 from envcap.sources.debian_index import DebianPackage, library_key
 
@@ -156,10 +156,7 @@ class NeedResolver:
         return (name not in self._selection.chosen, not vital, -self._selection.suite.dependents(name), name)
 
     def _facts(self, package: DebianPackage) -> DebFacts:
-        releases = {release.suite: release for release in self._selection.suite.releases}
-        release = releases.get(package.suite)
-        source = source_of(release).name if release is not None else ""
-        return self._read_deb(row_of(package, platform=self._platform, source=source))
+        return self._read_deb(row_of_release(package, self._selection.suite.releases, platform=self._platform))
 
     def _note_provided(self, package: DebianPackage) -> None:
         for soname in self._facts(package).provided:

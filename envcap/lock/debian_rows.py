@@ -47,3 +47,9 @@ def source_of(release: Release) -> Source:
         signature=release.signature,
         snapshot=release.snapshot,
     )
+
+
+def row_of_release(package: DebianPackage, releases: Iterable[Release], *, platform: str) -> SystemPackage:
+    """Write down a package that is not locked yet, with the source that it will have: enough to fetch it."""
+    release = next((release for release in releases if release.suite == package.suite), None)
+    return row_of(package, platform=platform, source=source_of(release).name if release is not None else "")
