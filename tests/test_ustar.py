@@ -25,11 +25,11 @@ def test_header_is_these_bytes() -> None:
     block = header_block(b"etc/passwd", size=10, mode=0o644, epoch=1_700_000_000)
     expected = {
         0: b"etc/passwd" + bytes(90),
-        100: b"0000644\0" b"0000000\0" b"0000000\0" b"00000000012\0" b"14524770400\0",
-        148: b"011237\0 " b"0",
+        100: b"0000644\00000000\00000000\000000000012\014524770400\0",
+        148: b"011237\0 0",
         157: bytes(100),
-        257: b"ustar\0" b"00" + bytes(64),
-        329: b"0000000\0" b"0000000\0" + bytes(155) + bytes(12),
+        257: b"ustar\000" + bytes(64),
+        329: b"0000000\00000000\0" + bytes(155) + bytes(12),
     }
     assert len(block) == BLOCK
     for offset, part in expected.items():
@@ -41,7 +41,7 @@ def test_every_field_has_its_place() -> None:
     block = header_block(
         b"n" * 100, kind=SYMLINK, mode=0o7777, owner=(1, MAX_OCTAL_ID), prefix=b"p" * 155, link=b"l" * 100
     )
-    assert block[:124] == b"n" * 100 + b"0007777\0" b"0000001\0" b"7777777\0"
+    assert block[:124] == b"n" * 100 + b"0007777\00000001\07777777\0"
     assert block[156:257] == b"2" + b"l" * 100
     assert block[345:500] == b"p" * 155
 
@@ -58,7 +58,9 @@ def test_the_largest_size_fits() -> None:
     epoch=st.integers(0, MAX_OCTAL_SIZE),
 )
 def test_tarfile_reads_the_header(name: bytes, kind: bytes, mode: int, owner: tuple[int, int], epoch: int) -> None:
-    info = tarfile.TarInfo.frombuf(header_block(name, kind=kind, mode=mode, owner=owner, epoch=epoch), "utf-8", "strict")
+    info = tarfile.TarInfo.frombuf(
+        header_block(name, kind=kind, mode=mode, owner=owner, epoch=epoch), "utf-8", "strict"
+    )
     assert (info.type, info.mode, info.uid, info.gid, info.mtime) == (kind, mode, *owner, epoch)
     assert info.name == name.decode()
     assert (info.uname, info.gname, info.devmajor, info.devminor) == ("", "", 0, 0)
@@ -69,7 +71,7 @@ def test_extended_header_is_these_bytes() -> None:
     assert header[:11] == b"pax_header\0"
     assert header[124:136] == b"00000000031\0"
     assert header[156:157] == b"x"
-    assert header[BLOCK:] == (b"14 linkpath=x\n" b"11 path=\xc3\xa9\n" b"").ljust(BLOCK, b"\0")
+    assert header[BLOCK:] == (b"14 linkpath=x\n11 path=\xc3\xa9\n").ljust(BLOCK, b"\0")
 
 
 @pytest.mark.parametrize("length", [*range(85, 100), *range(985, 995)])

@@ -37,8 +37,8 @@ def main() -> None:
     rows = _measure(bench)
     load = machine_facts().rpartition("load ")[2]
     table = markdown(rows)
-    facts = f"Machine: {before} at the start, {load} at the end. {'. '.join(bench.facts)}."
-    text = f"{table}\n\n{facts}\n"
+    facts = ". ".join([f"Machine: {before} at the start, {load} at the end", *bench.facts])
+    text = f"{table}\n\n{facts}.\n"
     print(text, end="", flush=True)
     if options.keep:
         (root / "report.md").write_text(text, encoding="utf-8")

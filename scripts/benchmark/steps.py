@@ -80,6 +80,8 @@ class Bench:
     def snapshot(self) -> list[str]:
         """Snapshot without any proof known; gives three rows: seconds, bytes, share proven."""
         place, taken = self.place, []
+        if not (place.root / "seed").is_dir():
+            raise StepError("needs the preparation, which failed")
         for number in range(RUNS):
             tell(f"snapshot {number + 1} of {RUNS}")
             copy_store(place.root / "seed", place.store)

@@ -110,9 +110,10 @@ class Bench:
             pins = ["-r", str(ROOT / "pyproject.toml"), "-c", str(ROOT / "requirements-dev.txt")]
             for command in (
                 ["venv", "--python", need_python(version), str(prefix)],
-                ["pip", "install", "--python", str(prefix), "--no-build", *pins],
+                ["pip", "install", "--python", str(prefix), "--no-build", "--compile-bytecode", *pins],
             ):
                 subprocess.run([UV, "--quiet", *command], env=MACHINE, check=True)
+            subprocess.run([str(prefix / "bin/python"), "-m", "compileall", "-q", str(self.root / "code")], check=True)
             self._pythons[version] = str(prefix / "bin" / "python")
         return self._pythons[version]
 
@@ -127,7 +128,7 @@ class Bench:
         """
         wrapper = _wrapper(how)
         python = self.python(how.python or "3.11")
-        base = {"PYTHONPATH": str(self.root / "code"), "PYTHONDONTWRITEBYTECODE": "1", **settings}
+        base = {**settings, "PYTHONPATH": str(self.root / "code")}
         if how.nobody:
             _give_away(world)
             if subprocess.run([*wrapper, python, "-c", ""], capture_output=True, check=False).returncode:

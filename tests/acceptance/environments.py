@@ -88,7 +88,7 @@ class Program:
 
     def __call__(self, *arguments: object) -> Answer:
         """Run a command of it."""
-        environ = {**MACHINE, "PYTHONPATH": str(ROOT), "ENVCAP_STORE": str(self.store), **self.settings}
+        environ = {**MACHINE, "PYTHONPATH": str(ROOT), **self.settings, "ENVCAP_STORE": str(self.store)}
         done = subprocess.run(
             [*self.wrapper, self.python, "-m", "envcap", *map(str, arguments)],
             env={name: value for name, value in environ.items() if value},

@@ -84,7 +84,10 @@ def test_a_wheel_and_its_installation_give_the_same_files(tmp_path: Path, words:
 def test_modes_are_by_place_and_x_bit(tmp_path: Path) -> None:
     prefix = new_env(tmp_path)
     install(prefix, everything())
-    modes = {entry.path.removeprefix("opt/env/"): entry.mode for entry in both_sides(prefix, [everything()], tmp_path / "k").rebuilt}
+    modes = {
+        entry.path.removeprefix("opt/env/"): entry.mode
+        for entry in both_sides(prefix, [everything()], tmp_path / "k").rebuilt
+    }
     assert {path for path, mode in modes.items() if mode == 0o755 and "." in path.rpartition("/")[2]} >= {
         f"{SITE}/demo/tool.sh"
     }
@@ -220,7 +223,10 @@ def edit(prefix: Path, action: str, path: str, body: bytes) -> None:
     folder=st.sampled_from(["plain", "with space"]),
 )
 def test_whatever_was_edited_both_sides_are_equal(
-    edits: list[tuple[str, str, bytes]], prove: bool, words: str, folder: str  # noqa: FBT001 - a parameter of the test
+    edits: list[tuple[str, str, bytes]],
+    prove: bool,  # noqa: FBT001 - a parameter of the test
+    words: str,
+    folder: str,
 ) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary, folder)
@@ -233,8 +239,12 @@ def test_whatever_was_edited_both_sides_are_equal(
 
 
 BODY = st.binary(max_size=20) | st.sampled_from([b"#!python\nx\n", b"#!/bin/sh\n", b"x" * 700])
-PART = st.text("abcé_-.", min_size=1, max_size=4).filter(lambda name: name.strip(".") and not name.endswith(".dist-info"))
-SCHEMES = st.sampled_from(["", "@data/purelib/", "@data/platlib/", "@data/scripts/", "@data/data/share/", "@data/headers/"])
+PART = st.text("abcé_-.", min_size=1, max_size=4).filter(
+    lambda name: name.strip(".") and not name.endswith(".dist-info")
+)
+SCHEMES = st.sampled_from(
+    ["", "@data/purelib/", "@data/platlib/", "@data/scripts/", "@data/data/share/", "@data/headers/"]
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -245,7 +255,10 @@ SCHEMES = st.sampled_from(["", "@data/purelib/", "@data/platlib/", "@data/script
     words=st.sampled_from(sorted(BY_INSTALLER)),
 )
 def test_whatever_a_wheel_holds_both_sides_are_equal(
-    files: dict[tuple[str, str], bytes], stored: bool, prove: bool, words: str  # noqa: FBT001 - a parameter of the test
+    files: dict[tuple[str, str], bytes],
+    stored: bool,  # noqa: FBT001 - a parameter of the test
+    prove: bool,  # noqa: FBT001 - a parameter of the test
+    words: str,
 ) -> None:
     # One name a place: what lies in purelib, platlib and the root goes to one folder.
     roots = {"", "@data/purelib/", "@data/platlib/"}

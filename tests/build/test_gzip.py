@@ -24,8 +24,8 @@ def test_a_trailer_is_crc_and_length_modulo_2_32() -> None:
 @pytest.mark.parametrize(
     ("data", "member"),
     [
-        (b"", "1f8b08000000000000ff" "010000ffff" "00000000" "00000000"),
-        (b"a", "1f8b08000000000000ff" "010100feff" "61" "43beb7e8" "01000000"),
+        (b"", "1f8b08000000000000ff010000ffff0000000000000000"),
+        (b"a", "1f8b08000000000000ff010100feff6143beb7e801000000"),
     ],
 )
 def test_a_stored_member_is_these_bytes(data: bytes, member: str) -> None:

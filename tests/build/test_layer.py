@@ -189,9 +189,19 @@ def test_a_whole_layer_has_these_bytes() -> None:
     entries = arrange([file("opt/env/a.py", b"import sys\n"), Entry("opt/env/lib64", SYMLINK, 0o777, target="lib")])
     splice, _ = written(entries, Compression.SPLICE)
     small, _ = written(entries, Compression.LIBDEFLATE)
-    assert str(splice.diff_id) == str(small.diff_id) == "sha256:9fd19aff9de01ab0ed1d0d78a48f26b0f233982668d147707e2d057004012118"
-    assert (str(splice.digest), splice.size) == ("sha256:9ccd6f70227344bd3afc5acf307b46680f0ae4209108f05a7e8da41aa5928eef", 10263)
-    assert (str(small.digest), small.size) == ("sha256:069ca40816ba80641648cb07c1a58c2164551623d2241dd87efef5ad7b3c780e", 181)
+    assert (
+        str(splice.diff_id)
+        == str(small.diff_id)
+        == "sha256:9fd19aff9de01ab0ed1d0d78a48f26b0f233982668d147707e2d057004012118"
+    )
+    assert (str(splice.digest), splice.size) == (
+        "sha256:9ccd6f70227344bd3afc5acf307b46680f0ae4209108f05a7e8da41aa5928eef",
+        10263,
+    )
+    assert (str(small.digest), small.size) == (
+        "sha256:069ca40816ba80641648cb07c1a58c2164551623d2241dd87efef5ad7b3c780e",
+        181,
+    )
 
 
 def test_a_spliced_member_is_the_wheel_s_own_stream() -> None:

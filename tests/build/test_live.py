@@ -1,6 +1,5 @@
 """A package's files from the live environment."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def test_a_symlink_stays_one(tmp_path: Path) -> None:
 
 def test_a_script_that_is_gone_or_a_link_by_now_is_an_error(tmp_path: Path) -> None:
     file = put(tmp_path, "bin/tool", b"#!/bin/sh\n")
-    os.unlink(tmp_path / "bin/tool")
+    (tmp_path / "bin/tool").unlink()
     with pytest.raises(BuildError, match="'tool' can't be read"):
         live_entry(file, prefix=tmp_path, distribution=None, owner="demo")
     (tmp_path / "bin/tool").symlink_to("/bin/sh")
@@ -105,9 +104,7 @@ def test_a_script_that_is_gone_or_a_link_by_now_is_an_error(tmp_path: Path) -> N
 def test_a_file_of_an_editable_project_is_read_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "project/a.py").write_bytes(b"code")
-    file = InstalledFile(
-        path=f"{SITE}/a.py", mode=0o644, size=4, sha256="", source=str(tmp_path / "project/a.py")
-    )
+    file = InstalledFile(path=f"{SITE}/a.py", mode=0o644, size=4, sha256="", source=str(tmp_path / "project/a.py"))
     found = live_entry(file, prefix=tmp_path / "env", distribution=None, owner="demo")
     assert (found.path, body(found)) == (f"opt/env/{SITE}/a.py", b"code")
 

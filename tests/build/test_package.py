@@ -26,7 +26,11 @@ class NoBlobs:
 
 
 def entries(
-    files: Mapping[str, bytes], package: Package = DEMO, *, entry_points: str = "", file: str = "demo-1.0-py3-none-any.whl"
+    files: Mapping[str, bytes],
+    package: Package = DEMO,
+    *,
+    entry_points: str = "",
+    file: str = "demo-1.0-py3-none-any.whl",
 ) -> dict[str, Entry]:
     wheel = make_wheel(files, entry_points=entry_points)
     archive = open_members(wheel.members, file=file)
@@ -44,7 +48,8 @@ def test_a_wheel_gives_its_files_its_scripts_and_an_installer() -> None:
     found = entries({"demo.py": b"x\n"}, entry_points="[console_scripts]\nrun = demo:main\n")
     info = f"{SITE}/demo-1.0.dist-info"
     assert sorted(found) == [
-        "bin/run", f"{info}/INSTALLER", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/entry_points.txt", f"{SITE}/demo.py",
+        "bin/run", f"{info}/INSTALLER", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/entry_points.txt",
+        f"{SITE}/demo.py",
     ]  # fmt: skip
     assert found["bin/run"].mode == 0o755
     assert body(found[f"{info}/INSTALLER"]) == b"envcap\n"
@@ -57,7 +62,11 @@ def test_a_generated_script_replaces_a_script_of_its_name() -> None:
 
 
 def test_scripts_without_a_placeholder_stay_members_of_the_archive() -> None:
-    files = {"@data/scripts/sh": b"#!/bin/sh\n" * 90, "@data/scripts/elf": b"\x7fELF" * 90, "@data/scripts/py": b"#!python\n"}
+    files = {
+        "@data/scripts/sh": b"#!/bin/sh\n" * 90,
+        "@data/scripts/elf": b"\x7fELF" * 90,
+        "@data/scripts/py": b"#!python\n",
+    }
     found = entries(files)
     assert isinstance(found["bin/sh"].content, DeflatedMember)
     assert isinstance(found["bin/elf"].content, DeflatedMember)

@@ -101,7 +101,9 @@ def test_a_directory_ends_with_a_slash_that_is_no_place_to_split() -> None:
     assert fields(tar_header(Entry("opt", DIRECTORY, 0o755), epoch=0))[1] == b"opt/"
     assert fields(tar_header(Entry("a/" + "d" * 97, DIRECTORY, 0o755), epoch=0))[:2] == (b"", b"a/" + b"d" * 97 + b"/")
     assert fields(tar_header(Entry("a/" + "d" * 98, DIRECTORY, 0o755), epoch=0))[:2] == (b"a", b"d" * 98 + b"/")
-    assert pax(tar_header(Entry("a/" + "d" * 100, DIRECTORY, 0o755), epoch=0)).endswith(b"path=a/" + b"d" * 100 + b"/\n")
+    assert pax(tar_header(Entry("a/" + "d" * 100, DIRECTORY, 0o755), epoch=0)).endswith(
+        b"path=a/" + b"d" * 100 + b"/\n"
+    )
 
 
 def test_a_name_beyond_ascii_is_pax_and_legible_without_it() -> None:

@@ -41,10 +41,10 @@ def captured(distribution: Distribution, prefix: Path, left_out: frozenset[str] 
 def test_a_wheel_is_put_together_again(tmp_path: Path, demo: Distribution) -> None:
     found = captured(demo, tmp_path, frozenset({"bin/demo"}))
     assert list(found) == [
-        f"{INFO}/METADATA",
-        f"{INFO}/WHEEL",
         "demo-1.0.data/data/share/a,b",
         "demo-1.0.data/scripts/tool",
+        f"{INFO}/METADATA",
+        f"{INFO}/WHEEL",
         "demo/__init__.py",
         "demo/run.sh",
         f"{INFO}/RECORD",
@@ -53,7 +53,7 @@ def test_a_wheel_is_put_together_again(tmp_path: Path, demo: Distribution) -> No
     rows = list(csv.reader(io.StringIO(found[f"{INFO}/RECORD"].decode())))
     assert [row[0] for row in rows] == list(found)
     assert rows[-1] == [f"{INFO}/RECORD", "", ""]
-    assert rows[2][1:] == ["sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "0"]
+    assert rows[0][1:] == ["sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "0"]
 
 
 def test_the_same_files_give_the_same_bytes(tmp_path: Path, demo: Distribution) -> None:
@@ -89,7 +89,7 @@ def test_pip_s_versioned_scripts_are_left_out(tmp_path: Path, demo: Distribution
     pip = EntryPoint(name="pip", value="pip:main")
     file = put(tmp_path, "bin/pip3", script(UV, pip.value, f"{tmp_path}/bin/python"), executable=True)
     found = captured(replace(demo, files=(file,), entry_points=(pip,)), tmp_path)
-    assert list(found) == [f"{INFO}/RECORD"] or not any("pip3" in name for name in found)
+    assert not any("pip3" in name for name in found)
 
 
 def test_a_tree_holds_paths_of_the_prefix_and_no_links(tmp_path: Path, demo: Distribution) -> None:
@@ -106,7 +106,9 @@ def test_a_tree_holds_paths_of_the_prefix_and_no_links(tmp_path: Path, demo: Dis
 def test_a_captured_wheel_is_named_as_one(demo: Distribution) -> None:
     assert captured_name(demo) == "demo-1.0-py3-none-any.whl"
     tags = ("cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-manylinux2014_x86_64")
-    assert captured_name(replace(demo, tags=tags)) == "demo-1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"
+    assert (
+        captured_name(replace(demo, tags=tags)) == "demo-1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"
+    )
     assert captured_name(replace(demo, tags=("py2-none-any", "py3-none-any"))) == "demo-1.0-py2.py3-none-any.whl"
     assert captured_name(replace(demo, version="1.0-1")) == "demo-1.0_1-py3-none-any.whl"
 
@@ -127,8 +129,13 @@ def test_a_wheel_needs_metadata_tags_and_its_place(demo: Distribution) -> None:
         replace(demo, name="another"),
         replace(demo, directory=f"{SITE}/demo-1.0.egg-info"),
         replace(demo, files=(*demo.files, link)),
-        *(replace(demo, files=tuple(f for f in demo.files if not f.path.endswith(name))) for name in ("METADATA", "WHEEL")),
+        *(
+            replace(demo, files=tuple(f for f in demo.files if not f.path.endswith(name)))
+            for name in ("METADATA", "WHEEL")
+        ),
     ]
-    moved = tuple(replace(f, path=f.path.replace("lib/python3.11/site-packages", "lib/python3/dist-packages")) for f in demo.files)
+    moved = tuple(
+        replace(f, path=f.path.replace("lib/python3.11/site-packages", "lib/python3/dist-packages")) for f in demo.files
+    )
     without.append(replace(demo, directory=f"lib/python3/dist-packages/{INFO}", files=moved))
     assert [is_wheel(row) for row in without] == [False] * len(without)

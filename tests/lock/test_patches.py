@@ -57,7 +57,9 @@ def test_an_edited_file_keeps_its_live_bytes(tmp_path: Path) -> None:
 
 def test_an_edited_script_names_the_image_s_interpreter(tmp_path: Path) -> None:
     file = put(tmp_path, "bin/tool", f"#!{tmp_path}/bin/python\nmine\n".encode())
-    patch, content = image_patch(Patch(path="bin/tool", change="edited"), file, prefix=tmp_path, distribution=demo(file))
+    patch, content = image_patch(
+        Patch(path="bin/tool", change="edited"), file, prefix=tmp_path, distribution=demo(file)
+    )
     data = b"#!/opt/env/bin/python\nmine\n"
     assert b"".join(content.chunks()) == data
     assert (patch.sha256, patch.size) == (sha256(data).hexdigest(), len(data))
@@ -88,7 +90,9 @@ def test_an_added_file_that_another_owns_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("generates", "changes"), [(True, ["deleted"]), (False, [])])
 def test_a_script_that_is_not_there_is_deleted_where_the_image_would_get_one(
-    tmp_path: Path, generates: bool, changes: list[str]  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+    generates: bool,  # noqa: FBT001 - a parameter of the test
+    changes: list[str],
 ) -> None:
     final, _ = final_patches(demo(points=(POINT,)), [], prefix=tmp_path, lost=frozenset(), generates=generates)
     assert [patch.change for patch in final] == changes

@@ -21,10 +21,10 @@ from envcap.lock.assemble import LockedPackages, lock_packages
 from envcap.lock.proof import Place, WheelContents, WheelMember, match_artifact, patches_of
 from envcap.lock.pypi_live import LiveTree
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
-from envcap.wheel.record import parse_record
 from envcap.lockfile.model import Artifact, Package
 from envcap.scan.entry_points import parse_entry_points
 from envcap.wheel.layout import dist_info_folder, install_path
+from envcap.wheel.record import parse_record
 from tests.archives.fakes import MemoryReader
 from tests.lock.wheels import LAYOUT, SITE, row_hash
 from tests.scan.env_builder import make_env, scan

@@ -69,7 +69,7 @@ PIP_TRAMPOLINE = "/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''"
 
 UV_TRAMPOLINE = "/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''"
 
-UV_RELOCATABLE = '/bin/sh\n\'\'\'exec\' "$(dirname -- "$(realpath -- "$0")")"/\'python\' "$0" "$@"\n\' \'\'\''
+UV_RELOCATABLE = "/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''"
 
 
 def script(words: str, value: str, python: str) -> bytes:

@@ -84,7 +84,7 @@ def test_a_wheel_has_one_dist_info_folder_at_its_root(names: list[str], found: s
 
 
 def test_the_metadata_of_another_project_is_refused() -> None:
-    with pytest.raises(ArchiveError, match="expected the metadata of 'demo', found 'evil-1.0.dist-info'"):
+    with pytest.raises(ArchiveError, match=r"expected the metadata of 'demo', found 'evil-1\.0\.dist-info'"):
         dist_info_folder(["evil-1.0.dist-info/METADATA"], project="demo", archive="demo.whl")
 
 

@@ -46,7 +46,9 @@ def live(words: str, python: str = PYTHON) -> bytes:
 
 
 def test_entry_points_are_the_console_and_gui_scripts_sorted_by_name() -> None:
-    text = "# about\n[console_scripts]\nz = a.b:c.d\nA= x : y [extra]\n\n; old\n[gui_scripts]\nm=g:ui\n[other]\nno sense\n"
+    text = (
+        "# about\n[console_scripts]\nz = a.b:c.d\nA= x : y [extra]\n\n; old\n[gui_scripts]\nm=g:ui\n[other]\nno sense\n"
+    )
     assert parse_entry_points(text, archive="a.whl") == (
         EntryPoint(name="A", value="x : y"),
         EntryPoint(name="m", value="g:ui", gui=True),
@@ -289,7 +291,9 @@ def test_a_placeholder_without_a_line_after_it_is_replaced() -> None:
     assert install_script(b"#!python") == SHEBANG + b"\n"
 
 
-@pytest.mark.parametrize("data", [b"", b"#! python\nx", b"#!/usr/bin/env python\n", b"#!/bin/sh\n", b"\n#!python\n", b"x"])
+@pytest.mark.parametrize(
+    "data", [b"", b"#! python\nx", b"#!/usr/bin/env python\n", b"#!/bin/sh\n", b"\n#!python\n", b"x"]
+)
 def test_other_scripts_stay_as_they_are(data: bytes) -> None:
     assert install_script(data) == data
 
@@ -365,20 +369,23 @@ def test_real_installers_write_what_is_known_here(tmp_path: Path, installer: str
     wheel = make_wheel(
         tmp_path,
         "demo",
-        {"demo/__init__.py": "", "demo/cli.py": "class App: ...", "demo-1.0.data/scripts/tool": "#!python3 -E\nx = 1\n"},
+        {
+            "demo/__init__.py": "",
+            "demo/cli.py": "class App: ...",
+            "demo-1.0.data/scripts/tool": "#!python3 -E\nx = 1\n",
+        },
         entry_points="[console_scripts]\ndemo = demo.cli:App.run\n",
     )
     prefix = tmp_path / folder
     uv = [sys.executable, "-m", "uv"]
     options = ["--relocatable"] if installer == "uv-relocatable" else []
-    quiet = {"check": True, "capture_output": True}
-    subprocess.run([*uv, "venv", *options, "--python", sys.executable, prefix], **quiet)  # type: ignore[call-overload]  # plain options
+    subprocess.run([*uv, "venv", *options, "--python", sys.executable, prefix], check=True, capture_output=True)
     python = str(prefix / "bin/python")
     if installer == "pip":
         command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", str(wheel)]
     else:
         command = [*uv, "pip", "install", "--offline", "--python", python, str(wheel)]
-    subprocess.run(command, **quiet)  # type: ignore[call-overload]  # plain options
+    subprocess.run(command, check=True, capture_output=True)
     assert is_generated_script((prefix / "bin/demo").read_bytes(), POINT)
     tool = map_live_script((prefix / "bin/tool").read_bytes(), prefixes=(str(prefix).encode(),))
     assert tool == install_script(b"#!python3 -E\nx = 1\n")

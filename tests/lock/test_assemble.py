@@ -1,0 +1,211 @@
+"""Proofs to the packages of a lock; unowned files; and what the user is told."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envcap.environment import DirectUrl, Distribution, EntryPoint, Environment, Finding, FindingLevel, InstalledFile
+from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.lock.pypi_result import ProofResult, Proven, Unproven
+from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
+from tests.lock.wheels import LAYOUT, SITE, environment_of, install, put, wheel_files
+
+PLATFORM = "linux/amd64"
+POINT = EntryPoint(name="demo", value="demo:main")
+
+
+def capture(produce: Callable[[Callable[[bytes], object]], None]) -> tuple[str, int]:
+    data = bytearray()
+    produce(data.extend)
+    return hashlib.sha256(data).hexdigest(), len(data)
+
+
+def make(prefix: Path, name: str = "demo", **changes: Any) -> Distribution:  # noqa: ANN401 - fields of any type
+    members = wheel_files(name, "1.0", {f"{name}.py": b"x = 1\n"})
+    return replace(install(prefix, name, "1.0", members, entry_points=(POINT,)), **changes)
+
+
+def artifact(source: str = "pypi", url: str = "") -> Artifact:
+    return Artifact(
+        platform=PLATFORM, source=source, file="demo-1.0-py3-none-any.whl", size=9, sha256="a" * 64, url=url
+    )
+
+
+def lock(prefix: Path, *results: ProofResult) -> LockedPackages:
+    environment = environment_of(prefix, *(row.distribution for row in results))
+    return lock_packages(environment, results, layout=LAYOUT, platform=PLATFORM, capture=capture)
+
+
+def unproven(distribution: Distribution, reason: str = "vcs") -> Unproven:
+    return Unproven(distribution=distribution, reason=reason, message="it is from a repository")
+
+
+def test_a_proven_distribution_is_its_artifact(tmp_path: Path) -> None:
+    live = make(tmp_path, requested=True)
+    locked = lock(tmp_path, Proven(distribution=live, artifact=artifact()))
+    assert locked.packages == (
+        Package(name="demo", version="1.0", requested=True, proof="record", artifacts=(artifact(),)),
+    )
+    assert (locked.sources, locked.kept, locked.captured, locked.findings) == ((), (), (), ())
+
+
+def test_names_are_normalised_and_packages_sorted(tmp_path: Path) -> None:
+    rows = [
+        Proven(distribution=replace(make(tmp_path), name=name), artifact=artifact()) for name in ("Zope.X", "a_b", "B")
+    ]
+    assert [row.name for row in lock(tmp_path, *rows).packages] == ["a-b", "b", "zope-x"]
+
+
+def test_the_proof_s_patches_become_the_lock_s(tmp_path: Path) -> None:
+    live = make(tmp_path)
+    edited = put(tmp_path, f"{SITE}/demo.py", b"mine")
+    live = replace(live, files=tuple(edited if row.path == edited.path else row for row in live.files))
+    locked = lock(
+        tmp_path, Proven(distribution=live, artifact=artifact(), patches=(Patch(path=edited.path, change="edited"),))
+    )
+    assert locked.packages[0].patches == (
+        Patch(path=edited.path, change="edited", sha256=hashlib.sha256(b"mine").hexdigest(), size=4),
+    )
+    assert [name for name, _ in locked.kept] == [hashlib.sha256(b"mine").hexdigest()]
+    assert [(row.code, row.path, row.level) for row in locked.findings] == [
+        ("file-edited", f"{SITE}/demo.py", FindingLevel.WARNING)
+    ]
+
+
+def test_a_record_that_is_wrong_about_its_own_wheel_proves_by_content(tmp_path: Path) -> None:
+    wrong = Finding(code="record-wrong", message="RECORD is wrong about 'x'")
+    locked = lock(tmp_path, Proven(distribution=make(tmp_path), artifact=artifact(), findings=(wrong,)))
+    assert locked.packages[0].proof == "content"
+    assert locked.findings == (wrong,)
+
+
+def test_an_artifact_that_only_this_machine_has_is_captured(tmp_path: Path) -> None:
+    row = Proven(
+        distribution=make(tmp_path), artifact=artifact("local"), source_kind="local", local_file=tmp_path / "demo.whl"
+    )
+    locked = lock(tmp_path, row)
+    assert (locked.packages[0].artifacts[0].source, locked.sources) == (CAPTURED, ())
+
+
+def test_other_indexes_are_listed_once_and_the_default_is_not(tmp_path: Path) -> None:
+    url = "https://wheels.example.org/cu118/simple"
+    rows = [
+        Proven(distribution=make(tmp_path, "a"), artifact=artifact("lab"), source_url=url),
+        Proven(distribution=make(tmp_path, "b"), artifact=artifact("lab"), source_url=url),
+        Proven(distribution=make(tmp_path, "c"), artifact=artifact("pypi")),
+        Proven(
+            distribution=make(tmp_path, "d"), artifact=artifact("url", "https://example.org/d.whl"), source_kind="url"
+        ),
+    ]
+    locked = lock(tmp_path, *rows)
+    assert locked.sources == (Source(name="lab", kind="simple-index", url=url),)
+    assert locked.packages[3].url == "https://example.org/d.whl"
+
+
+def test_a_folder_of_this_machine_is_no_address(tmp_path: Path) -> None:
+    direct = DirectUrl(url="file:///somewhere/demo", kind="directory")
+    proven = lock(tmp_path, Proven(distribution=make(tmp_path), artifact=artifact(url="file:///x/demo.whl")))
+    captured = lock(tmp_path, unproven(make(tmp_path, direct_url=direct)))
+    assert (proven.packages[0].url, captured.packages[0].url) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "origin"),
+    [
+        ({}, "index"),
+        ({"form": "egg-link"}, "editable"),
+        ({"form": "egg"}, "local"),
+        ({"direct_url": DirectUrl(url="https://example.org/r.git", kind="vcs", commit="c" * 40)}, "vcs"),
+        ({"direct_url": DirectUrl(url="file:///x", kind="editable")}, "editable"),
+        ({"direct_url": DirectUrl(url="https://example.org/a.zip", kind="archive")}, "url"),
+        ({"direct_url": DirectUrl(url="file:///x", kind="directory")}, "local"),
+    ],
+)
+def test_an_unproven_distribution_is_captured(tmp_path: Path, changes: dict[str, Any], origin: str) -> None:
+    locked = lock(tmp_path, unproven(make(tmp_path, **changes)))
+    (package,) = locked.packages
+    assert (package.origin, package.proof, package.artifacts[0].source) == (origin, "captured", CAPTURED)
+    assert locked.captured == (package.artifacts[0].sha256,)
+    assert package.commit == ("c" * 40 if origin == "vcs" else "")
+    assert [row.code for row in locked.findings] == ["captured-vcs"]
+
+
+def test_the_capture_of_an_editable_is_told_by_the_scan(tmp_path: Path) -> None:
+    assert lock(tmp_path, unproven(make(tmp_path), "editable")).findings == ()
+
+
+def script_of(live: Distribution) -> InstalledFile:
+    return next(row for row in live.files if row.path == "bin/demo")
+
+
+@pytest.mark.parametrize(
+    ("body", "changes"),
+    [
+        (None, []),
+        (b"#!/usr/bin/env python\nmine\n", ["edited"]),
+        (b"\x7fELF", ["edited"]),
+        (b"", ["edited"]),
+    ],
+)
+def test_an_edited_script_of_a_captured_wheel_is_a_patch(
+    tmp_path: Path, body: bytes | None, changes: list[str]
+) -> None:
+    live = make(tmp_path)
+    if body is not None:
+        file = put(tmp_path, "bin/demo", body, executable=True)
+        live = replace(live, files=tuple(file if row is script_of(live) else row for row in live.files))
+    assert [patch.change for patch in lock(tmp_path, unproven(live)).packages[0].patches] == changes
+
+
+def test_a_missing_script_of_a_captured_wheel_is_a_patch(tmp_path: Path) -> None:
+    live = make(tmp_path)
+    live = replace(live, files=tuple(row for row in live.files if row.path != "bin/demo"))
+    assert lock(tmp_path, unproven(live)).packages[0].patches == (Patch(path="bin/demo", change="deleted"),)
+
+
+def test_a_captured_tree_has_no_generated_scripts(tmp_path: Path) -> None:
+    live = make(tmp_path, tags=())
+    live = replace(live, files=tuple(row for row in live.files if row.path != "bin/demo"))
+    assert lock(tmp_path, unproven(live)).packages[0].patches == ()
+
+
+# Unowned files
+
+
+def environment(prefix: Path, *files: InstalledFile) -> Environment:
+    return replace(environment_of(prefix), unowned=files)
+
+
+def test_unowned_files_are_captured_smallest_first_up_to_a_limit(tmp_path: Path) -> None:
+    large, small = put(tmp_path, "a.bin", b"x" * 60), put(tmp_path, "z.sh", b"y" * 40, executable=True)
+    link = InstalledFile(path="m", mode=0o777, size=0, sha256="", target="a.bin")
+    files, kept, findings = lock_unowned(environment(tmp_path, large, link, small), limit=99)
+    assert [(row.path, row.size, row.executable, row.target) for row in files] == [
+        ("m", 0, False, "a.bin"),
+        ("z.sh", 40, True, ""),
+    ]
+    assert [b"".join(content.chunks()) for _, content in kept] == [b"y" * 40]
+    assert [(row.code, row.path) for row in findings] == [("unowned-left-out", "a.bin")]
+    assert len(lock_unowned(environment(tmp_path, large, small), limit=100)[0]) == 2
+
+
+def test_an_unowned_script_names_the_image_s_interpreter(tmp_path: Path) -> None:
+    file = put(tmp_path, "bin/own", f"#!{tmp_path}/bin/python\n".encode())
+    files, kept, _ = lock_unowned(environment(tmp_path, file), limit=1000)
+    data = b"#!/opt/env/bin/python\n"
+    assert files[0].sha256 == kept[0][0] == hashlib.sha256(data).hexdigest()
+    assert files[0].size == len(data)
+
+
+def test_the_newest_upload_is_that_of_a_proven_artifact(tmp_path: Path) -> None:
+    live = make(tmp_path)
+    rows = [
+        Proven(distribution=live, artifact=artifact(), upload_time=time)
+        for time in ("2024-01-02T00:00:00Z", "2024-11-02T00:00:00Z", "")
+    ]
+    assert newest_upload([*rows, unproven(live)]) == "2024-11-02T00:00:00Z"
+    assert newest_upload([unproven(live)]) == ""
