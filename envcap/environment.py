@@ -4,7 +4,7 @@ Paths are relative to the environment's prefix and `/`-separated, so that a move
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,26 @@ class Finding:
     message: str
     path: str = ""
     level: FindingLevel = FindingLevel.WARNING
+
+
+def encode_findings(findings: Iterable[Finding]) -> list[list[str]]:
+    """Write findings as plain JSON, for what remembers them."""
+    return [[row.code, row.message, row.path, row.level.value] for row in findings]
+
+
+def decode_findings(rows: object) -> tuple[Finding, ...]:
+    """Read what `encode_findings` wrote.
+
+    Raises:
+        TypeError: It is of another shape.
+        ValueError: It is of another shape.
+    """
+    if not isinstance(rows, list):
+        raise TypeError(type(rows))
+    return tuple(
+        Finding(code=str(code), message=str(message), path=str(path), level=FindingLevel(level))
+        for code, message, path, level in rows
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

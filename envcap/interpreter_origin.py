@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_never, cast
 
 from envcap.digest import Digest
-from envcap.environment import Environment, Finding, FindingLevel, InterpreterFacts
+from envcap.environment import Environment, Finding, InterpreterFacts, decode_findings, encode_findings
 from envcap.errors import EnvcapError, MissingArtifactError
 from envcap.interpreter import (
     CapturedInterpreter,
@@ -115,27 +115,22 @@ def _capture_key(facts: InterpreterFacts, home: str) -> Digest:
 
 
 def _encode(tree: CapturedTree) -> dict[str, object]:
-    findings = [[row.code, row.message, row.path, row.level.value] for row in tree.findings]
     return {
         "digest": str(tree.digest),
         "size": tree.size,
         "tar_size": tree.tar_size,
         "files": tree.files,
-        "findings": findings,
+        "findings": encode_findings(tree.findings),
     }
 
 
 def _decode(value: Mapping[str, object]) -> CapturedTree:
-    findings = cast("list[list[str]]", value["findings"])
     return CapturedTree(
         digest=Digest.parse(str(value["digest"])),
         size=cast("int", value["size"]),
         tar_size=cast("int", value["tar_size"]),
         files=cast("int", value["files"]),
-        findings=tuple(
-            Finding(code=code, message=message, path=path, level=FindingLevel(level))
-            for code, message, path, level in findings
-        ),
+        findings=decode_findings(value["findings"]),
     )
 
 

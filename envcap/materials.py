@@ -12,7 +12,7 @@ from envcap.archives.zip import open_zip
 from envcap.build.debian import system_entries
 from envcap.build.live import live_entry, live_package_entries, spellings
 from envcap.build.materials import Artifacts
-from envcap.build.package import TREE_SUFFIX, environment_entry, package_entries, symlink_entry
+from envcap.build.package import RECORD_PROOFS, TREE_SUFFIX, environment_entry, package_entries, symlink_entry
 from envcap.canonical import rows_hash
 from envcap.entry import Entry
 from envcap.environment import Distribution, Environment
@@ -182,4 +182,5 @@ def _left_out(package: Package) -> frozenset[str]:
 def _package_key(package: Package, platform: str) -> object:
     artifact = artifact_of(package, platform)
     patches = [[patch.path, patch.change, patch.sha256, patch.executable, patch.target] for patch in package.patches]
-    return [package.name, artifact.file, artifact.sha256, patches]
+    # A RECORD that is believed and one that is not give different last layers: they must not share a result.
+    return [package.name, artifact.file, artifact.sha256, package.proof in RECORD_PROOFS, patches]

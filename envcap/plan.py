@@ -166,7 +166,8 @@ def _package_layers(lockfile: Lockfile, platform: str, layout: Layout, room: int
         buckets.setdefault(_bucket(package.name), []).append(package)
     for number in sorted(buckets):
         members = tuple(sorted(buckets[number], key=lambda package: package.name))
-        what = f"{len(members)} small packages ({number + 1}/{BUCKETS})"
+        count = f"{len(members)} small package{'' if len(members) == 1 else 's'}"
+        what = f"{count} ({number + 1}/{BUCKETS})"
         layers.append(PackagesLayer(packages=members, platform=platform, layout=layout, what=what))
     return layers
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import cast
 
 from envcap.digest import Digest
-from envcap.environment import Finding
+from envcap.environment import Finding, decode_findings, encode_findings
 from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
 from envcap.lock.debian_choice import choose_suite
 from envcap.lock.debian_deb import make_deb_reader
@@ -78,15 +78,21 @@ def _key(needs: SystemNeeds, platform: str, suite: str, pins: Pins) -> Digest:
     debian = [to_table(source) for source in pins.sources if source.kind == "debian"]
     rows = [to_table(package) for package in pins.packages]
     inputs = {"needs": asdict(needs), "platform": platform, "suite": suite, "packages": rows, "sources": debian}
-    return action_key("system", {"rules": 1, **inputs})
+    return action_key("system", {"rules": 2, **inputs})
 
 
 def _encode(system: System) -> dict[str, object]:
-    packages, sources, _ = system
-    return {"packages": [to_table(row) for row in packages], "sources": [to_table(row) for row in sources]}
+    packages, sources, findings = system
+    return {
+        "packages": [to_table(row) for row in packages],
+        "sources": [to_table(row) for row in sources],
+        "findings": encode_findings(findings),
+    }
 
 
 def _decode(value: dict[str, object]) -> System:
     packages = tuple(from_table(SystemPackage, row, where="system") for row in cast("list[object]", value["packages"]))
     sources = tuple(from_table(Source, row, where="sources") for row in cast("list[object]", value["sources"]))
-    return packages, sources, ()
+    # That a pin was renewed is news once.
+    findings = tuple(row for row in decode_findings(value["findings"]) if row.code != "pin-dropped")
+    return packages, sources, findings

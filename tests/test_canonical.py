@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.canonical import canonical_json
+from envcap.canonical import canonical_json, rows_hash
 
 VALUES = st.recursive(
     st.none()
@@ -30,3 +30,11 @@ def test_value_round_trips(value: object) -> None:
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), st.integers(0, 9), min_size=2))
 def test_order_of_insertion_does_not_matter(value: dict[str, int]) -> None:
     assert canonical_json(value) == canonical_json(dict(reversed(list(value.items()))))
+
+
+ROWS = st.lists(st.lists(st.text(max_size=3) | st.integers(), max_size=3), max_size=4)
+
+
+@given(ROWS, ROWS)
+def test_rows_have_one_hash_each(one: list[list[object]], other: list[list[object]]) -> None:
+    assert (rows_hash(one) == rows_hash(other)) is (one == other)

@@ -46,7 +46,7 @@ def test_layers_go_from_the_stable_to_the_changing() -> None:
         "OS packages",
         "interpreter",
         "torch 2.1.0+cu118",
-        "1 small packages (7/8)",
+        "1 small package (7/8)",
         "unowned files",
         "environment",
     ]

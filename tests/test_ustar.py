@@ -25,11 +25,11 @@ def test_header_is_these_bytes() -> None:
     block = header_block(b"etc/passwd", size=10, mode=0o644, epoch=1_700_000_000)
     expected = {
         0: b"etc/passwd" + bytes(90),
-        100: b"0000644\00000000\00000000\000000000012\014524770400\0",
-        148: b"011237\0 0",
+        100: b"0000644\x000000000\x000000000\x0000000000012\x0014524770400\x00",
+        148: b"011237\x00 0",
         157: bytes(100),
-        257: b"ustar\000" + bytes(64),
-        329: b"0000000\00000000\0" + bytes(155) + bytes(12),
+        257: b"ustar\x0000" + bytes(64),
+        329: b"0000000\x000000000\x00" + bytes(155) + bytes(12),
     }
     assert len(block) == BLOCK
     for offset, part in expected.items():
@@ -41,7 +41,7 @@ def test_every_field_has_its_place() -> None:
     block = header_block(
         b"n" * 100, kind=SYMLINK, mode=0o7777, owner=(1, MAX_OCTAL_ID), prefix=b"p" * 155, link=b"l" * 100
     )
-    assert block[:124] == b"n" * 100 + b"0007777\00000001\07777777\0"
+    assert block[:124] == b"n" * 100 + b"0007777\x000000001\x007777777\x00"
     assert block[156:257] == b"2" + b"l" * 100
     assert block[345:500] == b"p" * 155
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from envcap.build.layer import Compression, FileHash, arrange, write_layer
+from envcap.build.arrange import arrange
+from envcap.build.layer import Compression, FileHash, write_layer
 from envcap.build.materials import Materials
 from envcap.build.records import environment_entries
 from envcap.digest import Digest

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from envcap.build.layer import Compression, arrange, write_layer
+from envcap.build.arrange import arrange
+from envcap.build.layer import Compression, write_layer
 from envcap.digest import Digest
 from envcap.entry import Entry, EntryKind
 from envcap.environment import Finding, InterpreterFacts

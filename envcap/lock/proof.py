@@ -246,8 +246,10 @@ class _Comparison:
         script = member.name.startswith(self._scripts)
         if not self._is_equal(file, member):
             return "scripts_rewritten" if script and self._is_rewritten(file, member) else "edited"
-        expected = member.executable or script
-        return "unchanged" if bool(file.mode & 0o111) == expected else "mode_changed"
+        # What lies in `bin/` is executable in an image, whatever the zip and the installer made of it.
+        if path.startswith("bin/"):
+            return "unchanged"
+        return "unchanged" if bool(file.mode & 0o111) == (member.executable or script) else "mode_changed"
 
     def _is_equal(self, file: InstalledFile, member: WheelMember) -> bool:
         """Compare by the RECORD's hash; where that is missing or wrong, by the member's own CRC and then its bytes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 from envcap.digest import Digest
-from envcap.environment import Distribution, Finding, FindingLevel
+from envcap.environment import Distribution, Finding, decode_findings, encode_findings
 from envcap.lock.proof import Match, Place
 from envcap.lockfile.model import Artifact, Patch
 from envcap.sources.settings import IndexSettings
@@ -138,7 +138,7 @@ def encode_proof(result: Proven) -> dict[str, object]:
         "source_kind": result.source_kind,
         "source_url": result.source_url,
         "local_file": str(result.local_file or ""),
-        "findings": [[row.code, row.message, row.path, row.level.value] for row in result.findings],
+        "findings": encode_findings(result.findings),
     }
 
 
@@ -149,7 +149,6 @@ def decode_proof(value: Mapping[str, object], distribution: Distribution) -> Pro
     """
     try:
         local = str(value["local_file"])
-        findings = cast("list[list[str]]", value["findings"])
         result = Proven(
             distribution=distribution,
             artifact=Artifact(**cast("dict[str, str]", value["artifact"])),  # type: ignore[arg-type]
@@ -162,10 +161,7 @@ def decode_proof(value: Mapping[str, object], distribution: Distribution) -> Pro
             source_kind=str(value["source_kind"]),
             source_url=str(value["source_url"]),
             local_file=Path(local) if local else None,
-            findings=tuple(
-                Finding(code=code, message=message, path=path, level=FindingLevel(level))
-                for code, message, path, level in findings
-            ),
+            findings=decode_findings(value["findings"]),
             cached=True,
         )
     except (KeyError, TypeError, ValueError):

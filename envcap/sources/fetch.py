@@ -122,7 +122,10 @@ def _copy_file(path: Path, sink: Sink, size: int) -> None:
 
 def _missing(artifact: Artifact, refusals: list[Refusal], *, offline: bool) -> MissingArtifactError:
     asked = "; ".join(f"{refusal.shown}: {refusal.answer}" for refusal in refusals)
+    hint = OFFLINE_HINT if offline else "name an index that has it with `--index`, or add a bundle"
+    if artifact.source == CAPTURED:
+        hint = "copy the lock's whole folder, with its `blobs`"
     return MissingArtifactError(
         f"Can't find {artifact.file} (sha256:{artifact.sha256}). The store: does not have it; {asked or 'nobody else'}",
-        hint=OFFLINE_HINT if offline else "name an index that has it with `--index`, or add a bundle",
+        hint=hint,
     )

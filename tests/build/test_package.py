@@ -13,7 +13,7 @@ from envcap.errors import ArchiveError, BuildError
 from envcap.lockfile.model import Package, Patch
 from tests.lock.wheels import LAYOUT, SITE
 from tests.wheel.installs import make_wheel
-from tests.wheel.members import open_members
+from tests.wheel.members import Packing, open_members
 
 DEMO = Package(name="demo", version="1.0")
 
@@ -97,7 +97,8 @@ def test_a_wheel_of_another_project_is_refused() -> None:
 
 
 def test_a_tree_is_taken_as_it_is() -> None:
-    archive = open_members({"bin/x": b"#!python\n", "a/b.py": b""}, file="demo-1.0.tree.zip")
+    packing = Packing(folders=("a", "empty"))
+    archive = open_members({"bin/x": b"#!python\n", "a/b.py": b""}, packing, file="demo-1.0.tree.zip")
     found = package_entries(archive, DEMO, file="demo-1.0.tree.zip", layout=LAYOUT, blobs=NoBlobs())
     assert [(entry.path, entry.mode, body(entry)) for entry in found] == [
         ("opt/env/bin/x", 0o755, b"#!python\n"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envcap.archives.zip import open_zip
-from envcap.build.layer import arrange
+from envcap.build.arrange import arrange
 from envcap.build.live import live_package_entries, spellings
 from envcap.build.package import TREE_SUFFIX, package_entries
 from envcap.entry import Entry, EntryKind
