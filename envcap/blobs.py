@@ -175,7 +175,7 @@ def _update(folder: Path, staging: Path) -> None:
     known, new = folder / _BLOBS, staging / _BLOBS
     names = {path.name for path in new.iterdir()} if new.is_dir() else set()
     if names:
-        known.mkdir(parents=True, exist_ok=True)
+        _make_folders(known)
     for name in names:
         (new / name).replace(known / name)
     (staging / LOCK_NAME).replace(folder / LOCK_NAME)
@@ -187,10 +187,16 @@ def _update(folder: Path, staging: Path) -> None:
             path.rmdir()
 
 
+def _make_folders(blobs: Path) -> None:
+    for path in (blobs.parent, blobs):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)  # whatever the umask: the lock and the blobs are for everybody too
+
+
 def _write_blob(path: Path, sha256: str, write: BlobBytes) -> None:
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(path.parent)
     with path.open("x+b") as file:
         write(file)
         file.flush()

@@ -11,18 +11,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import SinkError
-from envcap.oci.image import MEDIA_TYPE_INDEX, Image
+from envcap.oci.image import MEDIA_TYPE_INDEX, Image, Layer
 from envcap.ustar import MAX_OCTAL_SIZE, extended_header, header_block, padding, trailer
 
 LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
+_WRITERS = 4
 _OWN_NAMES = frozenset({"oci-layout", "index.json", "manifest.json", "blobs"})
 
 Progress = Callable[[str, int, int], None]
@@ -179,12 +181,20 @@ def _file_header(name: str, size: int) -> bytes:
 
 def _fill(image: Image, folder: Path, tag: str, progress: Progress) -> None:
     blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True, mode=_FOLDER_MODE)
+    for path in (blobs.parent, blobs):
+        path.mkdir()
+        path.chmod(_FOLDER_MODE)  # whatever the umask
     layers = list({layer.digest: layer for layer in image.layers}.values())
-    for number, layer in enumerate(layers):
-        with _new_file(blobs / layer.digest.hex) as file:
-            image.blobs.copy_to(layer.digest, file)
-        progress(layer.what, number + 1, len(layers))
+    # Several at a time: one is hashed while another waits for the disk.
+    with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
+        copies = [pool.submit(_copy_layer, image, layer, blobs) for layer in layers]
+        try:
+            for number, (copy, layer) in enumerate(zip(copies, layers, strict=True)):
+                copy.result()
+                progress(layer.what, number + 1, len(layers))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     for digest, data in ((image.image_id, image.config), (image.descriptor.digest, image.manifest)):
         with _new_file(blobs / digest.hex) as file:
             file.write(data)
@@ -193,6 +203,11 @@ def _fill(image: Image, folder: Path, tag: str, progress: Progress) -> None:
             file.write(data)
     _sync_folder(blobs)
     _sync_folder(folder)
+
+
+def _copy_layer(image: Image, layer: Layer, blobs: Path) -> None:
+    with _new_file(blobs / layer.digest.hex) as file:
+        image.blobs.copy_to(layer.digest, file)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,18 @@ class Bench:
             self._pythons[version] = str(prefix / "bin" / "python")
         return self._pythons[version]
 
+    def _sleeping(self) -> str:
+        """Give a folder whose `sitecustomize` sleeps in a way that libfaketime bears.
+
+        Version 0.9.10 answers EINVAL to the `clock_nanosleep` of `time.sleep` if it leaves the monotonic clock alone,
+        and hangs in `pthread_cond_timedwait` if it does not.
+        """
+        folder = self.root / "sleeping"
+        folder.mkdir(exist_ok=True)
+        code = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds) and None\n"
+        (folder / "sitecustomize.py").write_text(code)
+        return str(folder)
+
     @contextmanager
     def disturbed(self, how: Disturbance, world: Path, settings: Mapping[str, str]) -> Iterator[Program]:
         """Give the program as it runs under a disturbance; its store and its folder lie in `world`.
@@ -128,7 +140,8 @@ class Bench:
         """
         wrapper = _wrapper(how)
         python = self.python(how.python or "3.11")
-        base = {**settings, "PYTHONPATH": str(self.root / "code")}
+        path = [str(self.root / "code"), *([self._sleeping()] if how.years else [])]
+        base = {**settings, "PYTHONPATH": os.pathsep.join(path)}
         if how.nobody:
             _give_away(world)
             if subprocess.run([*wrapper, python, "-c", ""], capture_output=True, check=False).returncode:
