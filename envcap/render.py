@@ -15,6 +15,11 @@ def human_size(size: float) -> str:
     return f"{size:.1f} {_UNITS[-1]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number and its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def table(rows: Sequence[tuple[str, str]]) -> str:
     """Align two columns; an empty right side is left out."""
     width = max((len(left) for left, _ in rows), default=0)

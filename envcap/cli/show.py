@@ -8,7 +8,7 @@ from envcap.cli.talk import print_data, visible
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
-from envcap.render import columns, human_size, table
+from envcap.render import columns, counted, human_size, table
 
 _SHOWN = 12
 
@@ -73,5 +73,5 @@ def _size(package: Package) -> int:
 def _remark(package: Package) -> str:
     remarks = [package.origin] if package.origin != "index" else []
     remarks += ["requested"] if package.requested else []
-    remarks += [f"{len(package.patches)} files patched"] if package.patches else []
+    remarks += [f"{counted(len(package.patches), 'file')} patched"] if package.patches else []
     return ", ".join(remarks)

@@ -13,7 +13,7 @@ from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
-from envcap.render import human_size, table
+from envcap.render import counted, human_size, table
 from envcap.scan import find_prefix
 from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
 from envcap.world import open_world
@@ -162,7 +162,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         lock.interpreter.origin, "captured"
     )
     proven = f"{counts['proven']} of {counts['packages']} packages"
-    captured = f"{counts['captured']} packages, {counts['unowned']} unowned files"
+    captured = f"{counted(counts['captured'], 'package')}, {counted(counts['unowned'], 'unowned file')}"
     rows = [
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
@@ -173,7 +173,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("image ID", str(found.prediction.image_id)),
     ]
     print_data(table(rows))
-    aside = f", {notes} notes" if notes else ""
+    aside = f", {counted(notes, 'note')}" if notes else ""
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"
     )
@@ -186,7 +186,7 @@ def _pages(received: int) -> str:
 def _patched(found: Snapshot) -> str:
     patched = [row for row in found.lockfile.packages if row.patches]
     files = sum(len(row.patches) for row in patched)
-    return f"{files} files in {', '.join(row.name for row in patched[:5])}" if patched else "nothing"
+    return f"{counted(files, 'file')} in {', '.join(row.name for row in patched[:5])}" if patched else "nothing"
 
 
 def _suite(lock: Lockfile) -> str:

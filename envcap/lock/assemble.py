@@ -8,7 +8,7 @@ from typing import assert_never
 from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
-from envcap.environment import Distribution, Environment, Finding, FindingLevel
+from envcap.environment import Distribution, Environment, Finding
 from envcap.lock.capture import capture_distribution, captured_name, is_wheel
 from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
@@ -16,6 +16,8 @@ from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Pat
 from envcap.sources.location import DEFAULT_NAME
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
+
+_NAMED = 4
 
 CaptureBytes = Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]
 """Runs a producer of bytes into the store; gives their sha256 and length."""
@@ -230,13 +232,19 @@ def _findings(row: ProofResult, patches: Sequence[Patch]) -> Iterator[Finding]:
     # The scan already said of an editable what becomes of it.
     if isinstance(row, Unproven) and row.reason != "editable":
         yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured: {row.message}")
-    for patch in patches:
-        yield Finding(
-            code=f"file-{patch.change}",
-            message=f"{name}: {patch.path} was {patch.change} after it was installed",
-            path=patch.path,
-            level=FindingLevel.WARNING,
-        )
+    if patches:
+        yield Finding(code="package-patched", message=f"{name} differs from its wheel: {_changes(patches)}")
+
+
+def _changes(patches: Sequence[Patch]) -> str:
+    """Name the files of each change, the first few of many; the lock has them all."""
+    parts = []
+    for change in ("edited", "added", "deleted"):
+        names = [patch.path.rpartition("/")[2] for patch in patches if patch.change == change]
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            parts.append(f"{', '.join(names[:_NAMED])}{more} {change}")
+    return "; ".join(parts)
 
 
 def _too_large(path: str, size: int) -> Finding:

@@ -58,9 +58,8 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     if not added:
         message = f"{distribution.name} is editable and its code was not found: the image can't import it"
         return distribution, Finding(code="editable-lost", message=message, path=distribution.directory)
-    message = (
-        f"{distribution.name} is editable: the {len(added)} files that it makes importable are captured as they are"
-    )
+    count = "1 file" if len(added) == 1 else f"{len(added)} files"
+    message = f"{distribution.name} is editable: what it makes importable is captured as it is now ({count})"
     files = tuple(sorted([*kept, *added], key=lambda file: file.path))
     return (
         replace(distribution, files=files),

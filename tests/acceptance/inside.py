@@ -33,15 +33,8 @@ def main() -> None:
     builtin = {name for name in sys.stdlib_module_names if name not in TALKATIVE}
     json.dump(
         {
-            "version": sys.version,
+            "version": sys.version_info[:],
             "installed": installed,
-            "files": {
-                distribution.metadata["Name"]: len(
-                    [file for file in distribution.files or () if file.locate().exists()]
-                )
-                for distribution in importlib.metadata.distributions()
-                if distribution.metadata["Name"] not in ("pip", "setuptools")
-            },
             "modules": sorted(name for name in owned if not imports(name)),
             "failing": {name: why for name in sorted(owned) if (why := imports(name))},
             "standard library": sorted(name for name in builtin if not imports(name)),

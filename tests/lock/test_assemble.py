@@ -71,8 +71,17 @@ def test_the_proof_s_patches_become_the_lock_s(tmp_path: Path) -> None:
         Patch(path=edited.path, change="edited", sha256=hashlib.sha256(b"mine").hexdigest(), size=4),
     )
     assert [name for name, _ in locked.kept] == [hashlib.sha256(b"mine").hexdigest()]
-    assert [(row.code, row.path, row.level) for row in locked.findings] == [
-        ("file-edited", f"{SITE}/demo.py", FindingLevel.WARNING)
+    assert [(row.code, row.message, row.level) for row in locked.findings] == [
+        ("package-patched", "demo differs from its wheel: demo.py edited", FindingLevel.WARNING)
+    ]
+
+
+def test_one_warning_a_package_names_the_first_files_of_each_change(tmp_path: Path) -> None:
+    live = make(tmp_path)
+    gone = tuple(Patch(path=f"{SITE}/demo/{number}.py", change="deleted") for number in range(6))
+    locked = lock(tmp_path, Proven(distribution=live, artifact=artifact(), patches=gone))
+    assert [row.message for row in locked.findings] == [
+        "demo differs from its wheel: 0.py, 1.py, 2.py, 3.py and 2 more deleted"
     ]
 
 

@@ -1,0 +1,86 @@
+"""Editable installs become the files that they make importable."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from envcap.environment import Environment
+from envcap.scan import scan_environment
+from envcap.scan.editable import expand_editables
+from tests.scan.env_builder import SITE, FakeRunner, add_dist, make_env
+
+EDITABLE = '{"url": "file:///somewhere/proj", "dir_info": {"editable": true}}'
+
+
+def scanned(prefix: Path) -> Environment:
+    return expand_editables(scan_environment(prefix, run=FakeRunner(prefix)))
+
+
+def project(root: Path, *files: str) -> Path:
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {file}\n")
+    return root
+
+
+def importable(environment: Environment) -> dict[str, str]:
+    (live,) = environment.distributions
+    return {file.path.removeprefix(f"{SITE}/"): file.source for file in live.files if file.source}
+
+
+def test_all_of_a_source_folder_takes_its_place(tmp_path: Path) -> None:
+    root = project(tmp_path / "proj", "pyproject.toml", "src/proj/__init__.py", "src/proj/data/x.txt", "src/one.py")
+    project(root, "src/proj/__pycache__/a.cpython-311.pyc", "src/proj.egg-info/PKG-INFO", "src/.git/config")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}/src\n"}, metadata={"direct_url.json": EDITABLE})
+    environment = scanned(prefix)
+    assert importable(environment) == {
+        name: str(root / "src" / name) for name in ("one.py", "proj/__init__.py", "proj/data/x.txt")
+    }
+    assert not [file for file in environment.distributions[0].files if file.path.endswith(".pth")]
+    assert "editable-captured" in {finding.code for finding in environment.findings}
+
+
+def test_of_a_project_s_root_only_packages_and_modules_are_taken(tmp_path: Path) -> None:
+    root = project(tmp_path / "proj", "pyproject.toml", "proj/__init__.py", "mod.py", "setup.py", "notes/a.md")
+    project(root, "tests/__init__.py", "README.md")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}\n"}, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == ["mod.py", "proj/__init__.py"]
+
+
+def test_the_finder_of_setuptools_is_read_and_never_run(tmp_path: Path) -> None:
+    root = project(tmp_path / "proj", "lib/a/__init__.py", "lib/b.py")
+    finder = f"raise SystemExit('run')\nMAPPING: dict[str, str] = {{'a': '{root}/lib/a', 'space.b': '{root}/lib/b'}}\n"
+    prefix = make_env(tmp_path)
+    files = {"__editable___proj_1_0_finder.py": finder, "__editable__.proj-1.0.pth": "import x; x.install()\n"}
+    add_dist(prefix, "proj", files, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == ["a/__init__.py", "space/b.py"]
+
+
+@pytest.mark.parametrize("pointer", ["/nonexistent/folder\n", "import os\n", "\x00\n", "relative\n"])
+def test_code_that_is_not_found_is_a_finding_and_loses_nothing(tmp_path: Path, pointer: str) -> None:
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": pointer}, metadata={"direct_url.json": EDITABLE})
+    environment = scanned(prefix)
+    assert importable(environment) == {}
+    assert [file for file in environment.distributions[0].files if file.path.endswith("proj.pth")]
+    assert "editable-lost" in {finding.code for finding in environment.findings}
+
+
+@pytest.mark.parametrize("text", ["MAPPING = oops(", "MAPPING = call()", "MAPPING = ['a']", "x = 1"])
+def test_a_finder_that_says_nothing_is_a_finding(tmp_path: Path, text: str) -> None:
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"__editable___proj_finder.py": text}, metadata={"direct_url.json": EDITABLE})
+    assert "editable-lost" in {finding.code for finding in scanned(prefix).findings}
+
+
+def test_special_files_of_a_project_are_left_out(tmp_path: Path) -> None:
+    root = project(tmp_path / "proj", "src/proj/__init__.py")
+    os.mkfifo(root / "src/proj/pipe")
+    (root / "src/proj/dangling").symlink_to("nowhere")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}/src\n"}, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == ["proj/__init__.py"]
