@@ -14,6 +14,9 @@ import warnings
 TALKATIVE = {"__main__", "antigravity", "idlelib", "this", "turtledemo"}
 """Modules of the standard library that open windows, browsers or print poems."""
 
+APART = {"_tkinter", "ensurepip", "lib2to3", "tkinter", "turtle"}
+"""Modules that Debian has in packages beside its Python; nothing tells that an environment needs them."""
+
 
 def imports(name: str) -> str:
     try:
@@ -30,7 +33,7 @@ def main() -> None:
         (distribution.metadata["Name"], distribution.version) for distribution in importlib.metadata.distributions()
     )
     owned = {name for name in importlib.metadata.packages_distributions() if name.isidentifier()}
-    builtin = {name for name in sys.stdlib_module_names if name not in TALKATIVE}
+    builtin = {name for name in sys.stdlib_module_names if name not in TALKATIVE | APART}
     json.dump(
         {
             "version": sys.version_info[:],

@@ -14,7 +14,7 @@ from envcap.environment import EntryPoint
 from envcap.errors import ArchiveError
 from envcap.lock.proof import Match, Place, WheelContents, WheelMember, artifact_tree, match_artifact, patches_of
 from envcap.lock.pypi_live import LiveTree
-from envcap.lock.pypi_wheel import parse_record
+from envcap.wheel.record import parse_record
 from tests.lock.wheels import LAYOUT, SITE, install, row_hash, wheel_files
 
 INFO = "demo-1.0.dist-info"
