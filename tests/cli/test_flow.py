@@ -103,7 +103,7 @@ def test_a_change_of_one_byte_gives_another_id_and_names_the_file(flow: Flow) ->
     found = json.loads(after.out)
     assert found["image_id"] != before["image_id"]
     assert found["patched"] == 1
-    assert any("beta.py was edited" in warning["message"] for warning in found["warnings"])
+    assert any("beta.py edited" in warning["message"] for warning in found["warnings"])
     verified = flow.run("verify", flow.lock, "before.tar", "--json")
     assert verified.status == 3
     differences = json.loads(verified.out)["differences"]

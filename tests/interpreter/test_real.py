@@ -33,9 +33,9 @@ kept = {k: v for k, v in sysconfig.get_config_vars().items() if k != "userbase" 
 bad = {k: v for k, v in kept.items() if home + "/" in v or "/tmp/" in v}
 assert not bad, bad
 assert sysconfig.get_config_var("INCLUDEPY").startswith("/opt/python/include/")
-venv.create("/work/env")
-says = subprocess.check_output(["/work/env/bin/python", "-c", "import sys; print(sys.prefix, sys.base_prefix)"])
-assert says == b"/work/env /opt/python\\n", says
+venv.create("/scratch/env")
+says = subprocess.check_output(["/scratch/env/bin/python", "-c", "import sys; print(sys.prefix, sys.base_prefix)"])
+assert says == b"/scratch/env /opt/python\\n", says
 flags = subprocess.check_output(["/opt/python/bin/python3-config", "--includes"])
 assert b"/opt/python/include" in flags, flags
 print("all is well")
@@ -83,7 +83,7 @@ def _run(root: Path, work: Path, home: str, version: str) -> subprocess.Complete
     work.mkdir()
     binds = ["--ro-bind", f"{root}/opt/python", "/opt/python", "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc"]
     links = [part for name in ("bin", "lib", "lib64") for part in ("--symlink", f"usr/{name}", f"/{name}")]
-    places = ["--bind", str(work), "/work", "--tmpfs", home, "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
+    places = ["--bind", str(work), "/scratch", "--tmpfs", home, "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
     return subprocess.run(
         ["bwrap", *binds, *links, *places, "--clearenv", "/opt/python/bin/python3", "-c", PROGRAM, home, version],
         capture_output=True,

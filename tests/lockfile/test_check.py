@@ -250,7 +250,7 @@ def test_control_characters_are_refused_in_the_keys_of_mappings(table: str) -> N
         (
             "packages|1|proof",
             "faith",
-            "Unexpected 'faith' in 'packages[1].proof' (expected one of: cache, captured, record, tags, url)",
+            "Unexpected 'faith' in 'packages[1].proof' (expected one of: cache, captured, content, record, tags, url)",
         ),
         (
             "packages|0|patches|0|change",
