@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 LATER = ("slow", "network", "engine")
 """Markers, in the order in which their tests run; those without one run first."""
+
+# No deadlines: machines of CI are shared, and a slow example is no wrong one. Derandomised there, so that a landing
+# does not depend on luck; by hand each run looks at other examples.
+settings.register_profile(
+    "envcap", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("envcap")
 
 _OURS = ("ENVCAP_", "PIP_", "UV_")
 
