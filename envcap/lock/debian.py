@@ -101,7 +101,7 @@ def _resolve(selection: Selection, needs: SystemNeeds, read_deb: ReadDeb, platfo
         row_of_release(package, selection.suite.releases, platform=platform) for package in selection.chosen.values()
     ]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        list(pool.map(read_deb, chosen))
+        list(pool.map(read_deb, chosen if needs.elf.needs else ()))
     resolver = NeedResolver(selection, read_deb, platform=platform)
     for need in sorted(needs.elf.needs, key=lambda need: need.soname):
         resolver.add(_shorten(need, needs.site_packages))
