@@ -151,4 +151,6 @@ def _stretch(path: _Path, match: re.Match[bytes]) -> bytes:
     room = len(path.old) - len(tail)
     if len(path.new) <= room:
         return path.new.ljust(room, b"/") + tail
-    return b"/" + b"_" * (room - 1) + tail
+    blot = b"/" + b"_" * (room - 1) + tail
+    # A path of underscores would stay what it is.
+    return blot if blot != path.old else blot.replace(b"_", b"x")

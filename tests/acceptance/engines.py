@@ -1,10 +1,12 @@
 """The container engines of this machine, each skipped with the reason where it is missing."""
 
+import atexit
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -72,7 +74,10 @@ class Podman:
 
     def __init__(self, root: Path) -> None:
         program = need("podman")
-        self._command = [program, "--root", str(root / "root"), "--runroot", str(root / "run")]
+        # podman refuses a runroot of more than 50 characters, which folders of pytest easily have.
+        run = tempfile.mkdtemp(prefix="ep-")
+        atexit.register(shutil.rmtree, run, ignore_errors=True)
+        self._command = [program, "--root", str(root / "root"), "--runroot", run]
         self._command += ["--storage-driver", "vfs"]
         if os.geteuid() != 0:
             pytest.skip("podman with its storage elsewhere needs root")

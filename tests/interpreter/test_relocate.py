@@ -206,6 +206,11 @@ def test_a_prefix_that_is_the_home_directory_is_relocated_even_where_it_stands_a
     )
 
 
+def test_a_short_path_of_underscores_is_blotted_out_too() -> None:
+    relocation = Relocation(prefixes=("/_/0",), home="/home/0", version="3.11")
+    assert relocate("bin/python3.11", ELF + b"/_/0\0", relocation) == ELF + b"/x/0\0"
+
+
 def test_a_prefix_that_is_not_utf_8_is_found_by_its_bytes() -> None:
     relocation = Relocation(prefixes=("/home/u/caf\udce9/py",), version="3.11")
     assert relocate_text(b"prefix=/home/u/caf\xe9/py\n", relocation) == b"prefix=/opt/python\n"
