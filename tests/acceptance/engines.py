@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,8 @@ import pytest
 
 from tests.acceptance.environments import MACHINE
 
-NAME = "envcap-acceptance"
+NAME = f"envcap-acceptance-{secrets.token_hex(4)}"
+"""Of this run's images: several runs may share one engine."""
 
 
 def need(program: str) -> str:
