@@ -370,7 +370,9 @@ def test_real_packages_are_proven(tmp_path: Path) -> None:
     environment = scan_environment(prefix, run=SubprocessRunner(environ=dict(os.environ)))
     settings = find_index_settings(dict(os.environ), Path.home(), tmp_path)
     with Session(settings) as session:
-        results = [proven(row) for row in prove_distributions(environment, session, cache=Memory())]
+        found = prove_distributions(environment, session, cache=Memory())
+    # The pip and setuptools that `venv` brings are not always the index's: Debian edits its own.
+    results = [proven(row) for row in found if row.distribution.name not in ("pip", "setuptools")]
+    assert len(results) == 5
     patched = {row.distribution.name: [patch.path for patch in row.patches] for row in results if row.patches}
-    assert patched.pop("six") == [f"{SITE}/six.py"]
-    assert set(patched) <= {"pip", "setuptools"}
+    assert patched == {"six": [f"{SITE}/six.py"]}
