@@ -1,10 +1,7 @@
 """`rebuild`: a lock to an image, from what the lock pins."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from envcap.build.image import build_image, unknown_layers
 from envcap.digest import Digest
@@ -16,14 +13,7 @@ from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import COMPRESSOR
 from envcap.verify import Level
-from envcap.world import World
-
-
-class Reporter(Protocol):
-    """Shows what is being done."""
-
-    def step(self, title: str) -> AbstractContextManager[Callable[[str, int, int], None]]:
-        """Open one step; it gives a function that takes what is done, how far, and of how much."""
+from envcap.world import Reporter, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,8 @@
 """`snapshot`: a live environment to a lock whose image ID was computed from the live files."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
@@ -37,16 +35,9 @@ from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
-from envcap.world import World
+from envcap.world import Reporter, World
 
 PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
-
-
-class Reporter(Protocol):
-    """Shows what is being done."""
-
-    def step(self, title: str) -> AbstractContextManager[Callable[[str, int, int], None]]:
-        """Open one step; it gives a function that takes what is done, how far, and of how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,11 @@ Environment variables, home, clock, network and store enter here and nowhere els
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from envcap.digest import Digest
 from envcap.errors import SourceError, StoreError
@@ -20,6 +21,13 @@ from envcap.sources.scrub import scrub_url
 from envcap.sources.settings import find_index_settings
 from envcap.store import Store, open_store
 from envcap.store.actions import action_key
+
+
+class Reporter(Protocol):
+    """Shows what is being done."""
+
+    def step(self, title: str) -> AbstractContextManager[Callable[[str, int, int], None]]:
+        """Open one step; it gives a function that takes what is done, how far, and of how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
