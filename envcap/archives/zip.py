@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from isal import isal_zlib
 
 from envcap.archives.access import RandomAccess
-from envcap.archives.inflate import inflate_pairs
+from envcap.archives.inflate import inflate_pairs, inflate_whole
 from envcap.archives.limits import DEFAULT_LIMITS, ArchiveLimits
 from envcap.archives.names import check_parents, check_unique, show_name
 from envcap.archives.zip_directory import STORED, ZipMember, read_directory
-from envcap.archives.zip_local import raw_chunks
+from envcap.archives.zip_local import raw_chunks, raw_whole
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import ArchiveError
+
+_WHOLE = 4 << 20
+"""Members of at most this many bytes are inflated in one call."""
 
 _HINT = "the archive is damaged or hostile; fetch it again, or ask its publisher for a correct one"
 
@@ -78,8 +81,8 @@ class DeflatedMember:
             ArchiveError: As `spliced_chunks` does.
         """
         for _, inflated in self.spliced_chunks():
-            if inflated:
-                yield inflated
+            for start in range(0, len(inflated), CHUNK_SIZE):
+                yield bytes(inflated[start : start + CHUNK_SIZE])
 
     def deflated_chunks(self) -> Iterator[bytes]:
         """Yield the raw stream in order, checked against the local header only: nothing is inflated.
@@ -89,18 +92,24 @@ class DeflatedMember:
         """
         return raw_chunks(self.reader, self.member, archive=self.archive)
 
-    def spliced_chunks(self) -> Iterator[tuple[bytes, bytes]]:
+    def spliced_chunks(self) -> Iterator[tuple[bytes, bytes | bytearray]]:
         """Yield pairs of raw and inflated bytes, reading the archive once.
 
-        Joined, the left parts are the raw stream and the right parts the content. Either part of a pair may be empty
-        (a raw chunk that inflates to more than `CHUNK_SIZE` is followed by pairs that bring only content), so memory
-        stays bounded whatever the ratio.
+        Joined, the left parts are the raw stream and the right parts the content. A member of at most 4 MiB comes as
+        one pair. Of others, either part of a pair may be empty (a raw chunk that inflates to more than `CHUNK_SIZE` is
+        followed by pairs that bring only content), so memory stays bounded whatever the ratio.
 
         Raises:
             ArchiveError: The stream is malformed, doesn't end exactly where the member ends, or its content
                 has another size or CRC than the central directory says.
         """
-        return inflate_pairs(
+        if 0 < self.member.size <= _WHOLE and self.member.end_offset - self.member.header_offset <= _WHOLE:
+            raw = raw_whole(self.reader, self.member, archive=self.archive)
+            content = inflate_whole(raw, size=self.member.size, crc=self.member.crc)
+            if content is not None:
+                yield raw, content
+                return
+        yield from inflate_pairs(
             self.deflated_chunks(),
             size=self.member.size,
             crc=self.member.crc,

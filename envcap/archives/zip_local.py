@@ -47,6 +47,20 @@ def raw_chunks(reader: RandomAccess, member: ZipMember, *, archive: str) -> Iter
         offset += length
 
 
+def raw_whole(reader: RandomAccess, member: ZipMember, *, archive: str) -> bytes:
+    """Give a member's bytes as they are stored, at once: for members that are known to be small.
+
+    Raises:
+        ArchiveError: As `raw_chunks`.
+    """
+    data = read_exactly(reader, member.header_offset, member.end_offset - member.header_offset, archive=archive)
+    start = _data_start(data, member, archive)
+    stop = start + member.compressed_size
+    if stop != len(data):
+        _check_descriptor(reader, member, len(data) - stop, archive)
+    return data[start:stop]
+
+
 def _data_start(head: bytes, member: ZipMember, archive: str) -> int:
     signature, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(head)
     name_end = LOCAL_HEADER_SIZE + name_length

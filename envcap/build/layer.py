@@ -21,7 +21,10 @@ from envcap.errors import BuildError
 from envcap.recipe import LIBDEFLATE_BLOCK, SPLICE_MINIMUM
 from envcap.ustar import padding, trailer
 
-Write = Callable[[bytes], object]
+Write = Callable[[bytes | bytearray], object]
+
+_BATCH = 256 << 10
+"""Bytes gathered before they are hashed or written: few switches between threads, and still in a core's cache."""
 
 
 class Compression(enum.Enum):
@@ -42,7 +45,7 @@ class SplicedContent(Protocol):
     def crc(self) -> int:
         """CRC-32 of the inflated bytes, checked by the end of the pass."""
 
-    def spliced_chunks(self) -> Iterable[tuple[bytes, bytes]]:
+    def spliced_chunks(self) -> Iterable[tuple[bytes, bytes | bytearray]]:
         """Yield pairs of raw and inflated bytes, in order."""
 
 
@@ -106,7 +109,7 @@ def write_layer(
     blob = _Discard() if write is None else _BLOBS[compression](write)
     tar = hashlib.sha256()
     files: list[FileHash] = []
-    stream = _TarStream(tar.update, blob)
+    stream = _TarStream(_Batched(tar.update), blob)
     for entry in entries:
         stream.add(tar_header(entry, epoch=epoch))
         if entry.kind is EntryKind.FILE:
@@ -116,20 +119,45 @@ def write_layer(
                 found = sha256.hexdigest() if sha256 else entry.sha256
                 files.append(FileHash(owner=entry.owner, path=entry.path, sha256=found, size=entry.content.size))
     stream.add(trailer(stream.size))
-    stream.flush()
+    stream.finish()
     digest, size = blob.finish()
     return WrittenLayer(
         diff_id=Digest(tar.hexdigest()), digest=digest, size=size, tar_size=stream.size, files=tuple(files)
     )
 
 
+class _Batched:
+    """Gathers parts, so that a hash sees few large ones: hashlib lets the other threads run at each call."""
+
+    __slots__ = ("_parts", "_receive", "_size")
+
+    def __init__(self, receive: Callable[[bytes | bytearray], object]) -> None:
+        self._receive = receive
+        self._parts: list[bytes | bytearray] = []
+        self._size = 0
+
+    def add(self, data: bytes | bytearray) -> None:
+        """Take a part; it must not change any more."""
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what was gathered."""
+        if self._parts:
+            self._receive(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
+            self._parts.clear()
+            self._size = 0
+
+
 class _TarStream:
     """The tar as it is produced: gathers small pieces, so that hashing and compressing see large ones."""
 
-    def __init__(self, hash_tar: Callable[[bytes | bytearray], object], blob: "_Blob") -> None:
+    def __init__(self, tar: _Batched, blob: "_Blob") -> None:
         self.size = 0
         self._pending = bytearray()
-        self._hash_tar = hash_tar
+        self._tar = tar
         self._blob = blob
 
     def add(self, data: bytes) -> None:
@@ -142,7 +170,7 @@ class _TarStream:
             self.flush()
             self._pending = rest
 
-    def add_content(self, entry: Entry, hash_file: Callable[[bytes], object] | None) -> None:
+    def add_content(self, entry: Entry, hash_file: Callable[[bytes | bytearray], object] | None) -> None:
         content = entry.content
         before = self.size
         spliced = getattr(content, "spliced_chunks", None)
@@ -162,17 +190,21 @@ class _TarStream:
 
     def flush(self) -> None:
         if self._pending:
-            self._hash_tar(self._pending)
+            self._tar.add(self._pending)
             self._blob.add(self._pending)
             self._pending = bytearray()
 
-    def _splice(self, content: SplicedContent, hash_file: Callable[[bytes], object] | None) -> None:
+    def finish(self) -> None:
+        self.flush()
+        self._tar.flush()
+
+    def _splice(self, content: SplicedContent, hash_file: Callable[[bytes | bytearray], object] | None) -> None:
         self.flush()
         self._blob.add_raw(HEADER)
         for raw, inflated in content.spliced_chunks():
             self._blob.add_raw(raw)
             if inflated:
-                self._hash_tar(inflated)
+                self._tar.add(inflated)
                 if hash_file:
                     hash_file(inflated)
                 self.size += len(inflated)
@@ -209,23 +241,17 @@ class _Hashed:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._sha256 = hashlib.sha256()
-        self._pending = bytearray()
         self._size = 0
+        batched = _Batched(self._receive)
+        self.add_raw, self._flush = batched.add, batched.flush
 
-    def add_raw(self, data: bytes) -> None:
-        self._pending += data
-        if len(self._pending) >= CHUNK_SIZE:
-            self._drain()
-
-    def _drain(self) -> None:
-        if self._pending:
-            self._size += len(self._pending)
-            self._sha256.update(self._pending)
-            self._write(bytes(self._pending))
-            self._pending = bytearray()
+    def _receive(self, data: bytes | bytearray) -> None:
+        self._size += len(data)
+        self._sha256.update(data)
+        self._write(data)
 
     def finish(self) -> tuple[Digest | None, int]:
-        self._drain()
+        self._flush()
         return Digest(self._sha256.hexdigest()), self._size
 
 

@@ -34,7 +34,8 @@ def tar_header(entry: Entry, *, epoch: int) -> bytes:
     Raises:
         BuildError: The path is not UTF-8, or an owner's number does not fit.
     """
-    path, target = _encode(entry.path, entry), _encode(entry.target, entry)
+    path = _encode(entry.path, entry)
+    target = _encode(entry.target, entry) if entry.target else b""
     if entry.kind is EntryKind.DIRECTORY:
         path += b"/"
     if max(entry.uid, entry.gid) > MAX_OCTAL_ID:
@@ -58,7 +59,7 @@ def tar_header(entry: Entry, *, epoch: int) -> bytes:
         owner=(entry.uid, entry.gid),
         epoch=epoch,
         prefix=prefix,
-        link=_ascii(target)[:LINK_LENGTH],
+        link=_ascii(target)[:LINK_LENGTH] if target else b"",
     )
     return extended_header(records, epoch=epoch) + block if records else block
 
