@@ -1,5 +1,6 @@
 """`python -m envcap` and the console script."""
 
+import gc
 import sys
 
 from envcap.cli.app import run
@@ -7,6 +8,8 @@ from envcap.cli.app import run
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    # Tens of thousands of entries live at once and hardly any cycles: looking for those is wasted time.
+    gc.set_threshold(100_000, 50, 100)
     sys.exit(run(sys.argv[1:]))
 
 

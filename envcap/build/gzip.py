@@ -16,21 +16,26 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Magic, method DEFLATE, no flags, no time, no extra flags, unknown system (RFC 1952, section 2.3)."""
 
 _STORED_BLOCK = 0xFFFF
+_STORED_HEAD = struct.Struct("<BHH")
+_TRAILER = struct.Struct("<II")
 
 
 def member_trailer(crc: int, size: int) -> bytes:
     """Write a member's end: CRC-32 and length modulo 2^32 of the uncompressed bytes."""
-    return struct.pack("<II", crc, size & 0xFFFFFFFF)
+    return _TRAILER.pack(crc, size & 0xFFFFFFFF)
 
 
 def stored_member(data: bytes | bytearray) -> bytes:
     """Write a member of stored blocks (RFC 1951, section 3.2.4)."""
+    if len(data) <= _STORED_BLOCK:  # nearly always: a header and some padding
+        block = _STORED_HEAD.pack(1, len(data), len(data) ^ 0xFFFF)
+        return b"".join((HEADER, block, data, member_trailer(zlib.crc32(data), len(data))))
     view = memoryview(data)
     parts: list[bytes | memoryview] = [HEADER]
-    for start in range(0, len(view), _STORED_BLOCK) or (0,):
-        block = view[start : start + _STORED_BLOCK]
+    for start in range(0, len(view), _STORED_BLOCK):
+        block_data = view[start : start + _STORED_BLOCK]
         final = start + _STORED_BLOCK >= len(view)
-        parts += [struct.pack("<BHH", final, len(block), len(block) ^ 0xFFFF), block]
+        parts += [_STORED_HEAD.pack(final, len(block_data), len(block_data) ^ 0xFFFF), block_data]
     parts.append(member_trailer(zlib.crc32(view), len(view)))
     return b"".join(parts)
 

@@ -200,15 +200,16 @@ class _TarStream:
 
     def _splice(self, content: SplicedContent, hash_file: Callable[[bytes | bytearray], object] | None) -> None:
         self.flush()
-        self._blob.add_raw(HEADER)
+        add_tar, add_raw = self._tar.add, self._blob.add_raw
+        add_raw(HEADER)
         for raw, inflated in content.spliced_chunks():
-            self._blob.add_raw(raw)
+            add_raw(raw)
             if inflated:
-                self._tar.add(inflated)
+                add_tar(inflated)
                 if hash_file:
                     hash_file(inflated)
                 self.size += len(inflated)
-        self._blob.add_raw(member_trailer(content.crc, content.size))
+        add_raw(member_trailer(content.crc, content.size))
 
 
 class _Blob(Protocol):

@@ -10,9 +10,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
-from envcap.oci.docker import load_image
 from envcap.oci.layout import check_layout_place, check_tar_place, write_layout, write_tar
-from envcap.oci.rootfs import check_rootfs_place, write_rootfs
 from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
@@ -94,10 +92,14 @@ def _write(rebuilt: Rebuilt, options: RebuildOptions, lockfile: Lockfile, world:
             write(image, options.output, tag=tag, progress=step)
         written.append(str(options.output))
     if options.load:
+        from envcap.oci.docker import load_image  # noqa: PLC0415  # most rebuilds need no docker
+
         with talk.step("Loading into docker") as step:
             load_image(image, tag=tag, progress=step)
         written.append(f"docker:{tag}")
     if options.rootfs:
+        from envcap.oci.rootfs import write_rootfs  # noqa: PLC0415  # seldom asked for
+
         with talk.step("Writing files") as step:
             scratch = world.store.root / "tmp"
             write_rootfs(image, options.rootfs, epoch=lockfile.image.epoch, scratch=scratch, progress=step)
@@ -178,4 +180,6 @@ def check_options(options: RebuildOptions) -> None:
         check = check_tar_place if options.output.suffix == ".tar" else check_layout_place
         check(options.output)
     if options.rootfs:
+        from envcap.oci.rootfs import check_rootfs_place  # noqa: PLC0415  # seldom asked for
+
         check_rootfs_place(options.rootfs)

@@ -6,7 +6,6 @@ POSIX virtual environment as `sysconfig` gives it (purelib and platlib are one f
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from packaging.utils import canonicalize_name
 
@@ -59,7 +58,7 @@ def layout_of(version: str) -> Layout:
 
 def is_bytecode(path: str) -> bool:
     """Tell whether a path is a cache of compiled code: rebuilt by any interpreter, different on each."""
-    return "__pycache__" in path.split("/") and path.endswith((".pyc", ".pyo"))
+    return path.endswith((".pyc", ".pyo")) and "__pycache__" in path.split("/")
 
 
 def is_installer_file(path: str) -> bool:
@@ -67,9 +66,11 @@ def is_installer_file(path: str) -> bool:
 
     Only a folder of site-packages counts: wheels also bring vendored dist-info folders, which are content (setuptools).
     """
+    if path.rpartition("/")[2] not in INSTALLER_FILES:
+        return False
     match path.split("/"):
-        case [*_, "site-packages" | "dist-packages", folder, name]:
-            return name in INSTALLER_FILES and folder.endswith(".dist-info")
+        case [*_, "site-packages" | "dist-packages", folder, _]:
+            return folder.endswith(".dist-info")
         case _:
             return False
 
@@ -131,7 +132,7 @@ def install_path(member: str, *, layout: Layout, dist_info: str, archive: str) -
 
 def record_path(path: str, *, layout: Layout) -> str:
     """Write a prefix-relative path as RECORD does: relative to the folder that holds the dist-info (PEP 376)."""
-    inside = f"{layout.site_packages}/"
-    if path.startswith(inside):
-        return path.removeprefix(inside)
-    return "../" * len(PurePosixPath(layout.site_packages).parts) + path
+    site_packages = layout.site_packages
+    if path.startswith(f"{site_packages}/"):
+        return path[len(site_packages) + 1 :]
+    return "../" * (site_packages.count("/") + 1) + path
