@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from envcap.build.image import build_image, unknown_layers
+from envcap.build.image import Ready, build_image, ignore, unknown_layers
 from envcap.digest import Digest
 from envcap.errors import BuildError, UsageError
 from envcap.lockfile.model import Expected, Lockfile
@@ -31,7 +31,9 @@ class Rebuilt:
     level: Level | None
 
 
-def rebuild_lock(lockfile: Lockfile, *, blobs: Path, platform: str, world: World, talk: Reporter) -> Rebuilt:
+def rebuild_lock(
+    lockfile: Lockfile, *, blobs: Path, platform: str, world: World, talk: Reporter, ready: Ready = ignore
+) -> Rebuilt:
     """Fetch what a lock pins and build its image into the store.
 
     Args:
@@ -40,6 +42,7 @@ def rebuild_lock(lockfile: Lockfile, *, blobs: Path, platform: str, world: World
         platform: From `choose_platform`.
         world: This machine.
         talk: Shows progress.
+        ready: Given each layer once it is in the store.
 
     Raises:
         EnvcapError: Something pinned is gone, damaged or hostile, or the store can't be written.
@@ -50,7 +53,7 @@ def rebuild_lock(lockfile: Lockfile, *, blobs: Path, platform: str, world: World
     with talk.step("Fetching") as step:
         pinned.prefetch(unknown_layers(plan, materials, world.store), step)
     with talk.step("Building") as step:
-        image = build_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step)
+        image = build_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step, ready=ready)
     expected = next((row for row in lockfile.expected if row.platform == platform), None)
     return Rebuilt(image=image, expected=expected, level=reached_level(image, expected) if expected else None)
 

@@ -11,7 +11,7 @@ from envcap.errors import SinkError
 from envcap.oci.contents import FoundImage, open_image
 from envcap.oci.image import ConfigSettings, Image
 from envcap.oci.layers import FileFacts, FoundLayer, read_files
-from envcap.oci.layout import write_layout
+from envcap.oci.layout_folder import write_layout
 from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level
 from tests.archives.tar_builder import file
 from tests.oci.images import SETTINGS, directory, hardlink, make_image, silent, symlink, tar

@@ -25,6 +25,13 @@ from envcap.store.actions import action_key
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many steps are done, and how many there are."""
 
+Ready = Callable[[Layer], None]
+"""Receives each layer once its blob is in the store, while others are still being built."""
+
+
+def ignore(_: Layer) -> None:
+    """Wait for no layer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
@@ -51,7 +58,9 @@ class _Built:
     """Blob that lists the layer's regular files, empty for all but packages."""
 
 
-def build_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress) -> Image:
+def build_image(
+    plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress, ready: Ready = ignore
+) -> Image:
     """Build an image into the store.
 
     Args:
@@ -60,18 +69,22 @@ def build_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: in
         store: Receives the blobs and remembers the work.
         jobs: Layers built at a time.
         progress: Told of each finished layer.
+        ready: Given each finished layer.
 
     Raises:
         EnvcapError: An artifact is missing, damaged or hostile, or the store can't be written.
     """
-    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, blobs=True)
-    layers = tuple(
-        Layer(diff_id=row.diff_id, digest=row.digest, size=row.size, what=layer.what)
-        for layer, row in zip(plan.layers, built, strict=True)
-        if row.digest is not None
-    )
+    layers: list[Layer] = []
+
+    def finished(plan: LayerPlan, row: _Built) -> None:
+        if row.digest is None:
+            raise TypeError(row)
+        layers.append(Layer(diff_id=row.diff_id, digest=row.digest, size=row.size, what=plan.what))
+        ready(layers[-1])
+
+    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, finished=finished)
     config = image_config(plan.platform, [row.diff_id for row in built], _settings(plan), epoch=plan.epoch)
-    return Image(platform=plan.platform, config=config, layers=layers, blobs=store.blobs)
+    return Image(platform=plan.platform, config=config, layers=tuple(layers), blobs=store.blobs)
 
 
 def predict_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress) -> Prediction:
@@ -80,7 +93,7 @@ def predict_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: 
     Raises:
         EnvcapError: A file or an artifact can't be read.
     """
-    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, blobs=False)
+    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress)
     diff_ids = tuple(row.diff_id for row in built)
     config = image_config(plan.platform, diff_ids, _settings(plan), epoch=plan.epoch)
     return Prediction(image_id=Digest.of(config), diff_ids=diff_ids, sizes=tuple(row.tar_size for row in built))
@@ -114,9 +127,17 @@ def _settings(plan: ImagePlan) -> ConfigSettings:
 
 
 def _build_layers(
-    plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress, blobs: bool
+    plan: ImagePlan,
+    materials: Materials,
+    store: Store,
+    *,
+    jobs: int,
+    progress: Progress,
+    finished: Callable[[LayerPlan, _Built], None] | None = None,
 ) -> list[_Built]:
+    """Build all layers, lowest first; with blobs if somebody waits for them."""
     *lower, last = plan.layers
+    blobs = finished is not None
     total = len(plan.layers)
     done: list[_Built] = []
     # Big layers were ranked first by the plan among packages; the pool keeps both cores busy until the end.
@@ -125,6 +146,8 @@ def _build_layers(
         try:
             for future, layer in zip(running, lower, strict=True):
                 done.append(future.result())
+                if finished:
+                    finished(layer, done[-1])
                 progress(layer.what, len(done), total)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -132,6 +155,8 @@ def _build_layers(
     if not isinstance(last, EnvironmentLayer):
         raise TypeError(last)
     done.append(_build_environment(last, list(zip(lower, done, strict=True)), plan, store, blobs=blobs))
+    if finished:
+        finished(last, done[-1])
     progress(last.what, total, total)
     return done
 

@@ -2,15 +2,18 @@
 
 import json
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envcap.blobs import LockFolder, open_lock, rewrite_lock
+from envcap.build.image import ignore
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
-from envcap.oci.layout import check_layout_place, check_tar_place, write_layout, write_tar
+from envcap.oci.layout import check_layout_place, check_tar_place, write_tar
+from envcap.oci.layout_folder import NewLayout, new_layout
 from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
@@ -73,8 +76,16 @@ def _rebuild(
     lockfile = folder.lockfile
     for _ in range(_REPAIRS):
         try:
-            rebuilt = rebuild_lock(lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
-            return rebuilt, _write(rebuilt, options, lockfile, world, talk)
+            with _folder(options.output, world) as layout:
+                rebuilt = rebuild_lock(
+                    lockfile,
+                    blobs=folder.blobs,
+                    platform=platform,
+                    world=world,
+                    talk=talk,
+                    ready=layout.add if layout else ignore,
+                )
+                return rebuilt, _write(rebuilt, options, lockfile, layout, world, talk)
         except DamagedObjectError as error:
             talk.warn(f"{error.message}; it is made anew")
     raise StoreError(
@@ -83,13 +94,22 @@ def _rebuild(
     )
 
 
-def _write(rebuilt: Rebuilt, options: RebuildOptions, lockfile: Lockfile, world: World, talk: Talk) -> list[str]:
+def _folder(output: Path | None, world: World) -> AbstractContextManager[NewLayout | None]:
+    """Begin the layout folder that was asked for, if one was: layers go there while others are being built."""
+    return new_layout(output, world.store.blobs) if output and output.suffix != ".tar" else nullcontext()
+
+
+def _write(
+    rebuilt: Rebuilt, options: RebuildOptions, lockfile: Lockfile, layout: NewLayout | None, world: World, talk: Talk
+) -> list[str]:
     image, written = rebuilt.image, []
     tag = options.tag or f"{lockfile.name.lower()}:envcap"
     if options.output:
         with talk.step("Writing") as step:
-            write = write_tar if options.output.suffix == ".tar" else write_layout
-            write(image, options.output, tag=tag, progress=step)
+            if layout:
+                layout.publish(image, tag=tag, progress=step)
+            else:
+                write_tar(image, options.output, tag=tag, progress=step)
         written.append(str(options.output))
     if options.load:
         from envcap.oci.docker import load_image  # noqa: PLC0415  # most rebuilds need no docker

@@ -1,30 +1,26 @@
-"""An image as an OCI image layout: a folder, or a tar that podman, skopeo and docker all load.
+"""An image as an OCI image layout: its files, and the tar of them that podman, skopeo and docker all load.
 
 The tar also holds docker's `manifest.json` (docker image save format), which names the same blobs; docker before 25
-reads nothing else. Nothing is half-written: a folder gets its `index.json` last, a tar its name.
+reads nothing else. Nothing is half-written: the tar gets its name last. The folder is `oci/layout_folder.py`.
 Source: OCI image-spec, image-layout.md.
 """
 
 import contextlib
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import SinkError
-from envcap.oci.image import MEDIA_TYPE_INDEX, Image, Layer
+from envcap.oci.image import MEDIA_TYPE_INDEX, Image
 from envcap.ustar import MAX_OCTAL_SIZE, extended_header, header_block, padding, trailer
 
 LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
-_FOLDER_MODE = 0o755
-_FILE_MODE = 0o644
-_WRITERS = 4
+FILE_MODE = 0o644
 _OWN_NAMES = frozenset({"oci-layout", "index.json", "manifest.json", "blobs"})
 
 Progress = Callable[[str, int, int], None]
@@ -63,7 +59,7 @@ def check_layout_place(folder: Path) -> None:
     Raises:
         SinkError: Something else is there.
     """
-    with _faults(folder):
+    with write_faults(folder):
         _check_parent(folder)
         if folder.is_symlink():
             raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--output`")
@@ -83,7 +79,7 @@ def check_tar_place(path: Path) -> None:
     Raises:
         SinkError: Something else is there.
     """
-    with _faults(path):
+    with write_faults(path):
         _check_parent(path)
         if path.exists() and not path.is_file():
             raise SinkError(f"{path} is there and no regular file", hint="choose another `--output`")
@@ -98,28 +94,6 @@ def _check_parent(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def write_layout(image: Image, folder: Path, *, tag: str = "", progress: Progress) -> None:
-    """Write a layout folder; an existing layout is replaced, anything else is left alone.
-
-    Raises:
-        SinkError: The folder holds something else, or can't be written.
-        StoreError: A blob of the store is damaged.
-    """
-    check_layout_place(folder)
-    with _faults(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Built beside the target, so that one rename publishes it whole.
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            _fill(image, staging, tag, progress)
-            staging.chmod(_FOLDER_MODE)
-            _replace(staging, folder)
-            _sync_folder(folder.parent)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-
-
 def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) -> None:
     """Write a tar of the layout; the file appears whole or not at all.
 
@@ -128,7 +102,7 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
         StoreError: A blob of the store is damaged.
     """
     check_tar_place(path)
-    with _faults(path):
+    with write_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -136,9 +110,9 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
                 stream_tar(image, file, tag=tag, progress=progress)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(_FILE_MODE)
+            Path(name).chmod(FILE_MODE)
             Path(name).rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -179,47 +153,8 @@ def _file_header(name: str, size: int) -> bytes:
     return extended_header([(b"size", b"%d" % size)]) + header_block(name.encode())
 
 
-def _fill(image: Image, folder: Path, tag: str, progress: Progress) -> None:
-    blobs = folder / "blobs" / "sha256"
-    for path in (blobs.parent, blobs):
-        path.mkdir()
-        path.chmod(_FOLDER_MODE)  # whatever the umask
-    layers = list({layer.digest: layer for layer in image.layers}.values())
-    # Several at a time: one is hashed while another waits for the disk.
-    with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
-        copies = [pool.submit(_copy_layer, image, layer, blobs) for layer in layers]
-        try:
-            for number, (copy, layer) in enumerate(zip(copies, layers, strict=True)):
-                copy.result()
-                progress(layer.what, number + 1, len(layers))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    for digest, data in ((image.image_id, image.config), (image.descriptor.digest, image.manifest)):
-        with _new_file(blobs / digest.hex) as file:
-            file.write(data)
-    for name, data in (("oci-layout", LAYOUT), ("index.json", index_json(image, tag=tag))):
-        with _new_file(folder / name) as file:
-            file.write(data)
-    _sync_folder(blobs)
-    _sync_folder(folder)
-
-
-def _copy_layer(image: Image, layer: Layer, blobs: Path) -> None:
-    with _new_file(blobs / layer.digest.hex) as file:
-        image.blobs.copy_to(layer.digest, file)
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    with path.open("xb") as file:
-        os.fchmod(file.fileno(), _FILE_MODE)
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -227,18 +162,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _replace(staging: Path, folder: Path) -> None:
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    # Moved aside first: a kill in between leaves the old or the new layout whole, and never half of one.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-        folder.rename(Path(aside) / "old")
-        staging.rename(folder)
-
-
 @contextlib.contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def write_faults(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `SinkError` that names the place."""
     try:
         yield
     except OSError as error:

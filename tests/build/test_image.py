@@ -17,7 +17,7 @@ from envcap.digest import Digest
 from envcap.entry import Entry, EntryKind, LiteralContent
 from envcap.errors import BuildError, StoreError
 from envcap.lockfile.model import Artifact, ImageSettings, Package
-from envcap.oci.image import Image
+from envcap.oci.image import Image, Layer
 from envcap.plan import FilesLayer, ImagePlan, LayerPlan, PackagesLayer, SystemLayer, plan_image
 from envcap.store import Store, open_store
 from tests.lock.wheels import SITE
@@ -296,6 +296,17 @@ def test_progress_is_told_of_each_layer_in_order(store: Store) -> None:
     build_image(PLAN, Materials(), store, jobs=2, progress=lambda *step: told.append(step))
     total = len(PLAN.layers)
     assert told == [(layer.what, number + 1, total) for number, layer in enumerate(PLAN.layers)]
+
+
+def test_each_layer_is_given_away_when_its_blob_is_in_the_store(store: Store) -> None:
+    given: list[Layer] = []
+
+    def ready(layer: Layer) -> None:
+        assert store.blobs.has(layer.digest, size=layer.size)
+        given.append(layer)
+
+    image = build_image(PLAN, Materials(), store, jobs=2, progress=quiet, ready=ready)
+    assert tuple(given) == image.layers
 
 
 def test_a_plan_without_the_environment_s_layer_is_no_plan(store: Store) -> None:

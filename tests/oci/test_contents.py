@@ -13,7 +13,8 @@ from envcap.digest import Digest
 from envcap.errors import SinkError
 from envcap.oci.contents import FoundImage, open_archive, open_image
 from envcap.oci.layers import FileFacts, read_files
-from envcap.oci.layout import write_layout, write_tar
+from envcap.oci.layout import write_tar
+from envcap.oci.layout_folder import write_layout
 from tests.archives.tar_builder import file
 from tests.oci.images import (
     SMALL,

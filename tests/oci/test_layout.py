@@ -18,9 +18,9 @@ from envcap.oci.layout import (
     check_tar_place,
     docker_manifest_json,
     index_json,
-    write_layout,
     write_tar,
 )
+from envcap.oci.layout_folder import write_layout
 from tests.oci.images import SMALL, MemoryBlobs, make_image, read_image, silent, tar
 
 NAMES = ["blobs", "index.json", "oci-layout"]
