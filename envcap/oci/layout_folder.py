@@ -119,9 +119,8 @@ def new_layout(folder: Path, blobs: BlobSource) -> Iterator[NewLayout]:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # gone already, if it was published
 
 
 @contextlib.contextmanager

@@ -28,6 +28,12 @@ def test_a_failure_in_between_leaves_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
+def test_a_layout_that_is_never_published_leaves_nothing(tmp_path: Path) -> None:
+    with new_layout(tmp_path / "layout", SMALL.blobs) as layout:
+        layout.add(SMALL.layers[0])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_layer_that_can_t_be_copied_is_told_at_the_end(tmp_path: Path) -> None:
     image = Image(platform=SMALL.platform, config=SMALL.config, layers=SMALL.layers, blobs=MemoryBlobs({}))
     with pytest.raises(StoreError, match="Missing object"):
