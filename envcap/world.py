@@ -12,6 +12,7 @@ from typing import Protocol
 
 from envcap.digest import Digest
 from envcap.errors import SourceError, StoreError
+from envcap.interpreter import find_python_mirror
 from envcap.sources.debian_archive import DebianAccess
 from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
 from envcap.sources.debian_signature import run_command
@@ -108,7 +109,9 @@ def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[Worl
         settings = find_index_settings(
             machine.environ, machine.home, machine.cwd, extra_indexes=machine.indexes, prefix=prefix
         )
-        session = stack.enter_context(Session(settings, offline=machine.offline, sleep=time.sleep))
+        mirrors = [find_python_mirror(machine.environ)]
+        session = Session(settings, mirrors=mirrors, offline=machine.offline, sleep=time.sleep)
+        stack.enter_context(session)
         yield World(machine=machine, store=store, session=session, transport=SessionTransport(session))
 
 

@@ -40,7 +40,7 @@ _MAX_EPOCH = 0o77777777777  # POSIX ustar: the time of a header is 11 octal digi
 ORIGINS = frozenset({"index", "url", "vcs", "editable", "local"})
 PROOFS = frozenset({"record", "content", "url", "cache", "tags", "captured"})
 KINDS = frozenset({"venv", "system", "conda"})
-SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local"})
+SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local", "python-build-standalone"})
 INTERPRETERS = frozenset({"debian", "standalone", "captured"})
 CHANGES = frozenset({"edited", "added", "deleted"})
 

@@ -111,7 +111,7 @@ class Source:
 
     Attributes:
         name: Referred to by artifacts.
-        kind: `simple-index`, `conda-channel`, `debian` or `local`.
+        kind: `simple-index`, `conda-channel`, `debian`, `python-build-standalone` or `local`.
         suite: Debian suite, else empty.
         release: Date of the suite's Release file as seconds since the epoch, else 0.
         signature: `verified` or `unchecked` for Debian, else empty.

@@ -19,7 +19,7 @@ def check_url(url: str, *, known_hosts: Collection[str]) -> None:
 
     Args:
         url: What is to be asked.
-        known_hosts: Hosts of the configured indexes.
+        known_hosts: Hosts of the configured indexes and mirrors.
 
     Raises:
         AnswerError: It is refused.
@@ -33,7 +33,7 @@ def check_url(url: str, *, known_hosts: Collection[str]) -> None:
         raise AnswerError(f"Unexpected URL {scrub_url(url)!r} (expected http or https)", reason="refused")
     if host not in known_hosts and is_inner_host(host):
         raise AnswerError(
-            f"Refused {scrub_url(url)!r}: an address of this machine or network that no configured index has",
+            f"Refused {scrub_url(url)!r}: an address of this machine or network that no configured index or mirror has",
             reason="refused",
             hint="if it is yours, name its index with `--index`",
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
@@ -67,18 +67,28 @@ class Session:
         self,
         settings: IndexSettings,
         *,
+        mirrors: Iterable[str] = (),
         offline: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is asked yet."""
+        """Prepare; nothing is asked yet.
+
+        Args:
+            settings: The configured indexes and credentials.
+            mirrors: URLs of other servers that the configuration names: they may be inner addresses, as indexes may.
+            offline: Ask nobody.
+            sleep: Waits.
+            clock: Seconds that only grow.
+        """
         self.settings = settings
         self.offline = offline
         self.reached: set[Origin] = set()
         self._made: httpx.Client | None = None
         self._sleep = sleep
         self._clock = clock
-        self._known = frozenset(urlsplit(index.url).hostname or "" for index in settings.indexes)
+        urls = (*(index.url for index in settings.indexes), *mirrors)
+        self._known = frozenset(map(_host, urls))
         self._lock = threading.Lock()
         self._failures: dict[Origin, int] = {}
 
@@ -261,3 +271,10 @@ def _describe(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return scrub_text(str(error)) or type(error).__name__
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # a mirror's address as the user wrote it: asking it will tell
+        return ""

@@ -228,7 +228,10 @@ def test_control_characters_are_refused_in_the_keys_of_mappings(table: str) -> N
         (
             "sources|1|kind",
             "ftp",
-            "Unexpected 'ftp' in 'sources[1].kind' (expected one of: conda-channel, debian, local, simple-index)",
+            (
+                "Unexpected 'ftp' in 'sources[1].kind' (expected one of: conda-channel, debian, local, "
+                "python-build-standalone, simple-index)"
+            ),
         ),
         ("sources|0|release", -1, "Unexpected release -1 in 'sources[0]' (expected 0 to 8589934591)"),
         (
