@@ -1,7 +1,7 @@
 """Locking the interpreter: identify it, prove a standalone build by its archive, capture what has no artifact."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never, cast
 
@@ -12,6 +12,7 @@ from envcap.interpreter import (
     CapturedInterpreter,
     CapturedTree,
     DebianInterpreter,
+    InterpreterOrigin,
     StandaloneInterpreter,
     capture_interpreter,
     compare_standalone,
@@ -23,7 +24,7 @@ from envcap.interpreter import (
     lock_standalone,
 )
 from envcap.interpreter.capture import find_layout
-from envcap.lockfile.model import Interpreter
+from envcap.lockfile.model import Interpreter, SystemPackage
 from envcap.store.actions import action_key
 from envcap.world import World
 
@@ -37,7 +38,7 @@ def lock_interpreter(environment: Environment, platform: str, world: World) -> t
         EnvcapError: It can't be read, or its archive can't be fetched.
     """
     facts = environment.interpreter
-    origin = identify_interpreter(facts, os_release=_os_release())
+    origin = origin_of(facts)
     match origin:
         case DebianInterpreter():
             return lock_debian(facts), ()
@@ -47,6 +48,29 @@ def lock_interpreter(environment: Environment, platform: str, world: World) -> t
             return _capture(environment, platform, world)
         case _:
             assert_never(origin)
+
+
+def origin_of(facts: InterpreterFacts) -> InterpreterOrigin:
+    """Tell where an interpreter of this machine came from."""
+    return identify_interpreter(facts, os_release=_os_release())
+
+
+def revision_findings(origin: InterpreterOrigin, system: Sequence[SystemPackage]) -> tuple[Finding, ...]:
+    """Tell where the image gets another revision of Debian's Python than the live one.
+
+    Debian's mirrors hold one revision of a package; a machine that was not upgraded has an older one.
+    """
+    if not isinstance(origin, DebianInterpreter):
+        return ()
+    locked = {row.version for row in system if row.name == origin.package} - {origin.version}
+    return tuple(
+        Finding(
+            code="interpreter-revision",
+            message=f"The image gets {origin.package} {version}, and the live one is {origin.version}: "
+            "the mirror has no older one (`apt upgrade` brings this machine there)",
+        )
+        for version in sorted(locked)
+    )
 
 
 def _lock_standalone(

@@ -13,7 +13,7 @@ from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
 from envcap.errors import ScanError
 from envcap.files import FileContent
-from envcap.interpreter_origin import lock_interpreter
+from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
@@ -136,7 +136,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *interpreter_findings, *system_findings,
+        *interpreter_findings, *system_findings, *revision_findings(origin_of(environment.interpreter), system),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
