@@ -10,7 +10,7 @@ from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
 from envcap.digest import Digest
 from envcap.entry import Content
-from envcap.environment import Environment, Finding, FindingLevel
+from envcap.environment import Environment, Finding, FindingLevel, InterpreterFacts
 from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
@@ -96,7 +96,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     with talk.step("Scanning") as step:
         scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
         environment = expand_editables(scanned)
-    platform = _platform(environment)
+    platform = platform_of(environment.interpreter)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
     with talk.step("Capturing") as step:
@@ -231,13 +231,22 @@ def _sorted_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(by_name[name] for name in sorted(by_name))
 
 
-def _platform(environment: Environment) -> str:
-    machine = environment.interpreter.markers.get("platform_machine", "")
-    system = environment.interpreter.markers.get("sys_platform", "")
+def platform_of(facts: InterpreterFacts) -> str:
+    """Tell the platform of the image that an interpreter belongs into.
+
+    Raises:
+        ScanError: No image can be made for it.
+    """
+    machine, system = facts.markers.get("platform_machine", ""), facts.markers.get("sys_platform", "")
     if system != "linux" or machine not in PLATFORMS:
         raise ScanError(
             f"The environment is for {system or 'an unknown system'} on {machine or 'an unknown machine'} "
             f"(expected linux on {' or '.join(PLATFORMS)})",
             hint="take the snapshot on a Linux machine or in a Linux virtual machine",
+        )
+    if "musl" in facts.soabi:
+        raise ScanError(
+            "The environment's Python was built for musl (expected glibc: an image has Debian's libraries)",
+            hint="make the environment anew on a Python for glibc, such as uv's `cpython-3.12-linux-x86_64-gnu`",
         )
     return PLATFORMS[machine]

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from envcap.blobs import kept_hashes
-from envcap.environment import FindingLevel
+from envcap.environment import FindingLevel, InterpreterFacts
 from envcap.errors import ScanError
-from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
+from envcap.snapshot import Snapshot, SnapshotRequest, platform_of, take_snapshot
 from tests.flow import Flow, Wheel, install_wheel, make_flow
+from tests.interpreter.fakes import build_python
 from tests.worlds import Quiet, world_of
 
 
@@ -84,3 +85,26 @@ def test_another_platform_is_refused(flow: Flow, key: str, value: str) -> None:
     python.chmod(0o755)
     with pytest.raises(ScanError, match=value):
         snapshot(flow)
+
+
+def facts(tmp_path: Path, *, soabi: str = "cpython-311-x86_64-linux-gnu", **markers: str) -> InterpreterFacts:
+    known = {"sys_platform": "linux", "platform_machine": "x86_64", **markers}
+    return replace(build_python(tmp_path), soabi=soabi, markers=known)
+
+
+@pytest.mark.parametrize(("machine", "platform"), [("x86_64", "linux/amd64"), ("aarch64", "linux/arm64")])
+def test_an_image_has_the_platform_of_its_interpreter(tmp_path: Path, machine: str, platform: str) -> None:
+    assert platform_of(facts(tmp_path, platform_machine=machine)) == platform
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"sys_platform": "darwin"}, "for darwin on x86_64"),
+        ({"platform_machine": "riscv64"}, "for linux on riscv64"),
+        ({"soabi": "cpython-312-x86_64-linux-musl"}, "was built for musl"),
+    ],
+)
+def test_a_python_that_no_image_can_hold_is_refused(tmp_path: Path, found: dict[str, str], words: str) -> None:
+    with pytest.raises(ScanError, match=words):
+        platform_of(facts(tmp_path, **found))

@@ -19,7 +19,7 @@ _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
 _STORES = ("seed", "store", "store-warm")
-_FOLDERS = ("env", "uv-env", "empty", "locks", "locks-warm", "layout", "registry", "context")
+_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
 
