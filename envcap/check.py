@@ -144,7 +144,7 @@ def _compare_packages(
             case Unknown():
                 unknown.append(manifest)
             case _:
-                found = live_manifest(live, package, environment, shared=shared)
+                found = live_manifest(live, package, environment, shared=shared, expected=manifest)
                 compared += len(found)
                 changes += compare_package(package, manifest, found)
     return compared, changes, tuple(unknown)

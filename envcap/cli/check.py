@@ -160,7 +160,7 @@ def _title(kind: Kind, name: str, packages: Mapping[str, Package]) -> str:
     if kind is Kind.UNOWNED:
         return "unowned files"
     if kind is not Kind.PACKAGE:
-        return kind.value
+        return str(kind.value)
     if package is None:
         return name
     return f"{name} {package.version}{' (editable: its source changed)' if package.origin == 'editable' else ''}"

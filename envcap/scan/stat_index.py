@@ -24,8 +24,8 @@ _FORMAT: Final = 1
 _PART: Final = 40_000
 """Rows in one record of the store, which may have 16 MiB."""
 
-Row = tuple[tuple[int, int, int], HashedFile]
-"""The stamp of a file as a walk saw it, and its content."""
+Row = list[object]
+"""Modification time, change time, inode and size of a file as a walk saw it, its sha256, and whether it is ELF."""
 
 
 class IndexRecords(Protocol):
@@ -63,17 +63,18 @@ class IndexedHashes:
         unknown: list[tuple[str, int]] = []
         for path, size in files:
             row = self.known.get(path)
-            if row is not None and row[0] == tree.files[path].stamp and row[1].size == size:
-                found[path] = row[1]
-            else:
+            content = _believe(row, tree.files[path]) if row is not None else None
+            if row is None or content is None:
                 unknown.append((path, size))
+            else:
+                found[path] = content
+                self.fresh[path] = row
         read, findings = hash_files(tree.prefix, unknown)
         self.hashed = len(unknown)
-        self.fresh = {
-            path: (tree.files[path].stamp, content)
-            for path, content in (found | read).items()
-            if self._is_settled(tree.files[path], content)
-        }
+        for path, content in read.items():
+            file = tree.files[path]
+            if self._is_settled(file, content):
+                self.fresh[path] = [*file.stamp, content.size, content.sha256, content.is_elf]
         return found | read, findings
 
     def _is_settled(self, file: TreeFile, content: HashedFile) -> bool:
@@ -92,14 +93,11 @@ def load_index(records: IndexRecords, prefix: str) -> dict[str, Row]:
         if value is None:
             return {}
         records.mark_used(key)
-        try:
-            match value:
-                case {"total": int(total), "part": dict(part)}:
-                    rows |= {str(path): _decode(row) for path, row in part.items()}
-                case _:
-                    return {}
-        except (TypeError, ValueError):
-            return {}
+        match value:
+            case {"total": int(total), "part": dict(part)}:
+                rows |= part
+            case _:
+                return {}
         number += 1
     return rows
 
@@ -114,7 +112,7 @@ def save_index(records: IndexRecords, prefix: str, rows: Mapping[str, Row]) -> N
     total = max(1, -(-len(paths) // _PART))
     # Parts of two writers may mix: every row stands for itself.
     for number in range(total):
-        part = {path: _encode(rows[path]) for path in paths[number * _PART : (number + 1) * _PART]}
+        part = {path: rows[path] for path in paths[number * _PART : (number + 1) * _PART]}
         records.put(_key(prefix, number), {"total": total, "part": part})
 
 
@@ -123,14 +121,12 @@ def _key(prefix: str, number: int) -> Digest:
     return action_key("stat-index", {"format": _FORMAT, "prefix": text, "number": number})
 
 
-def _encode(row: Row) -> list[object]:
-    stamp, content = row
-    return [*stamp, content.size, content.sha256, content.is_elf]
-
-
-def _decode(row: object) -> Row:
+def _believe(row: object, file: TreeFile) -> HashedFile | None:
+    """Give the content that a row remembers, if it is of the file as it is now."""
     match row:
-        case [int(modified), int(changed), int(inode), int(size), str(sha256), bool(is_elf)] if is_sha256(sha256):
-            return (modified, changed, inode), HashedFile(sha256, size, is_elf)
+        case [modified, changed, inode, size, str(sha256), bool(is_elf)] if (
+            (modified, changed, inode) == file.stamp and size == file.size and is_sha256(sha256)
+        ):
+            return HashedFile(sha256, file.size, is_elf)
         case _:
-            raise ValueError(row)
+            return None
