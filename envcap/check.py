@@ -1,6 +1,6 @@
 """`check`: a live environment against its lock, by content; reads files, the store and, where need be, an index."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,19 @@ from envcap.drift import (
     compare_unowned,
     compare_versions,
 )
-from envcap.environment import Distribution, Environment, Finding
+from envcap.environment import Environment, Finding
 from envcap.lock.assemble import lock_unowned
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
-from envcap.lockfile.model import Lockfile, Package
-from envcap.manifest import LockedManifests, Unknown, captured_manifest, live_manifest, unowned_manifest
+from envcap.lockfile.model import Lockfile
+from envcap.manifest import (
+    LockedManifests,
+    Unknown,
+    captured_manifest,
+    live_manifest,
+    match_packages,
+    unowned_manifest,
+)
 from envcap.scan import SubprocessRunner, scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.stat_index import IndexedHashes, load_index, save_index
@@ -129,7 +136,7 @@ def _compare_packages(
 ) -> tuple[int, list[Change], tuple[Unknown, ...]]:
     """Compare the files of each package that is there in the locked version; tells how many files that were."""
     lockfile = folder.lockfile
-    pairs = list(_pairs(lockfile, environment))
+    pairs = list(match_packages(lockfile, environment))
     manifests = LockedManifests(
         world,
         sources=lockfile.sources,
@@ -148,14 +155,6 @@ def _compare_packages(
                 compared += len(found)
                 changes += compare_package(package, manifest, found)
     return compared, changes, tuple(unknown)
-
-
-def _pairs(lockfile: Lockfile, environment: Environment) -> Iterator[tuple[Package, Distribution]]:
-    live = {(str(canonicalize_name(row.name)), row.version): row for row in reversed(environment.distributions)}
-    for package in lockfile.packages:
-        found = live.get((package.name, package.version))
-        if found is not None:
-            yield package, found
 
 
 def _compare_unowned(lockfile: Lockfile, environment: Environment, limit: int) -> tuple[list[Change], tuple[str, ...]]:

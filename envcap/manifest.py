@@ -9,11 +9,13 @@ snapshot reads it. A manifest read by ranges is believed as that proof is: by th
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from packaging.utils import canonicalize_name
 
 from envcap.archives.access import FileReader, RandomAccess
 from envcap.archives.zip import open_zip
@@ -24,8 +26,9 @@ from envcap.drift import FileState, Manifest
 from envcap.entry import Entry, EntryKind
 from envcap.environment import Distribution, Environment, InstalledFile
 from envcap.errors import ArchiveError, EnvcapError, MissingArtifactError, SourceError
+from envcap.lock.patches import shared_paths
 from envcap.lock.pypi_wheel import tail_size
-from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Source
+from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Lockfile, Package, Source
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import artifact_of
 from envcap.recipe import ENVIRONMENT_ROOT, EXECUTABLE_MODE, RECIPE, file_mode
@@ -35,7 +38,7 @@ from envcap.sources.locate import Refusal, SimpleLocator
 from envcap.sources.ranges import open_remote
 from envcap.store import Store
 from envcap.store.actions import action_key
-from envcap.wheel.layout import Layout
+from envcap.wheel.layout import Layout, layout_of
 from envcap.world import World
 
 _RULES: Final = 1
@@ -132,6 +135,37 @@ class LockedManifests:
         return manifest_of(
             package_entries(archive, package, file=artifact.file, layout=self._layout, blobs=self._pinned)
         )
+
+
+def remember_manifests(lockfile: Lockfile, environment: Environment, store: Store, *, platform: str) -> None:
+    """Remember the manifests of a new lock, whose files are just what is live, so that a check need not read artifacts.
+
+    Not those of packages that were never compared with their artifact.
+
+    Raises:
+        StoreError: The store can't be written.
+    """
+    layout = layout_of(lockfile.interpreter.version)
+    shared = shared_paths(environment.distributions)
+
+    def remember(row: tuple[Package, Distribution]) -> None:
+        package, live = row
+        key = manifest_key(package, layout=layout, platform=platform)
+        if package.proof != "tags" and not store.actions.path(key).exists():
+            remember_manifest(store, key, live_manifest(live, package, environment, shared=shared))
+
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        for _ in pool.map(remember, match_packages(lockfile, environment)):
+            pass
+
+
+def match_packages(lockfile: Lockfile, environment: Environment) -> Iterator[tuple[Package, Distribution]]:
+    """Pair the packages of a lock with what is installed of them in the same version."""
+    live = {(str(canonicalize_name(row.name)), row.version): row for row in reversed(environment.distributions)}
+    for package in lockfile.packages:
+        found = live.get((package.name, package.version))
+        if found is not None:
+            yield package, found
 
 
 def live_manifest(

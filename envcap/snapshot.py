@@ -26,6 +26,7 @@ from envcap.lockfile.model import (
     Lockfile,
     Source,
 )
+from envcap.manifest import remember_manifests
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
@@ -134,6 +135,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
+        remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
         *interpreter_findings, *system_findings,
