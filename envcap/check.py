@@ -12,11 +12,15 @@ from envcap.drift import (
     Kind,
     LiveFacts,
     compare_facts,
+    compare_interpreters,
     compare_package,
     compare_unowned,
     compare_versions,
+    name_unreadable,
+    sort_changes,
 )
-from envcap.environment import Environment, Finding
+from envcap.environment import Environment
+from envcap.interpreter_origin import lock_interpreter
 from envcap.lock.assemble import lock_unowned
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
@@ -61,7 +65,6 @@ class Drift:
         compared: Files whose content was compared with the lock.
         hashed: Files that were read; of the others the stat index knew the hash.
         left_out: Unowned files that no lock would hold: they go beyond the limit.
-        findings: What was odd about the environment.
     """
 
     changes: tuple[Change, ...]
@@ -69,7 +72,6 @@ class Drift:
     compared: int
     hashed: int
     left_out: tuple[str, ...]
-    findings: tuple[Finding, ...]
 
 
 def check_environment(folder: LockFolder, request: CheckRequest, world: World, talk: Reporter, *, now_ns: int) -> Drift:
@@ -91,17 +93,20 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
     live = _live_facts(environment)
     changes = [*compare_facts(lockfile, live), *compare_versions(lockfile, live)]
     with talk.step("Comparing") as step:
+        step("interpreter", 0, 0)
+        if lockfile.interpreter.origin == "captured" and not any(row.kind is Kind.INTERPRETER for row in changes):
+            found, _ = lock_interpreter(environment, platform_of(environment), world)
+            changes += compare_interpreters(lockfile.interpreter, found)
         step("files", 0, 0)
         compared, more, unknown = _compare_packages(folder, environment, world)
         unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
-    ranks = {kind: rank for rank, kind in enumerate(Kind)}
+    unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
     return Drift(
-        changes=tuple(sorted([*changes, *more, *unowned], key=lambda row: (ranks[row.kind], row.name, row.path))),
+        changes=sort_changes(name_unreadable([*changes, *more, *unowned], unreadable)),
         unknown=unknown,
         compared=compared + len(environment.unowned),
         hashed=hashed,
         left_out=left_out,
-        findings=environment.findings,
     )
 
 

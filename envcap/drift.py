@@ -5,11 +5,11 @@ its own is no drift: the first line of a script, RECORD, bytecode. What the lock
 """
 
 import enum
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from envcap.environment import InterpreterFacts
-from envcap.lockfile.model import Lockfile, Package
+from envcap.lockfile.model import Interpreter, Lockfile, Package
 
 Manifest = Mapping[str, "FileState"]
 """The files of one owner by path, relative to the environment's prefix."""
@@ -47,8 +47,8 @@ class Change:
 
     Attributes:
         kind: What it is about.
-        what: `edited`, `added`, `deleted`, `mode` and `target` of files; `installed`, `removed` and `version` of
-            packages; for the interpreter and the environment the name of the fact.
+        what: `edited`, `added`, `deleted`, `mode`, `target` and `unreadable` of files; `installed`, `removed` and
+            `version` of packages; for the interpreter and the environment the name of the fact.
         name: The package, or empty.
         path: The file, relative to the prefix, or empty.
         expected: What the lock says, or empty where it says nothing.
@@ -133,6 +133,30 @@ def compare_package(package: Package, expected: Manifest, found: Manifest) -> It
 def compare_unowned(expected: Manifest, found: Manifest) -> Iterator[Change]:
     """Compare the files that no package owns."""
     yield from _compare(expected, found, kind=Kind.UNOWNED, name="", patched=frozenset())
+
+
+def compare_interpreters(locked: Interpreter, found: Interpreter) -> Iterator[Change]:
+    """Compare a captured interpreter with what a capture gives now."""
+    if locked.origin != found.origin:
+        yield Change(kind=Kind.INTERPRETER, what="origin", expected=locked.origin, found=found.origin)
+        return
+    hashes = [", ".join(f"sha256:{artifact.sha256}" for artifact in one.artifacts) for one in (locked, found)]
+    if hashes[0] != hashes[1]:
+        yield Change(kind=Kind.INTERPRETER, what="content", expected=hashes[0], found=hashes[1])
+
+
+def name_unreadable(changes: Iterable[Change], unreadable: Collection[str]) -> list[Change]:
+    """Call a file unreadable that only seems to be gone since it can't be read."""
+    return [
+        replace(change, what="unreadable") if change.what == "deleted" and change.path in unreadable else change
+        for change in changes
+    ]
+
+
+def sort_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Bring changes into the order in which they are told: by kind, then by package and path."""
+    ranks = {kind: rank for rank, kind in enumerate(Kind)}
+    return tuple(sorted(changes, key=lambda change: (ranks[change.kind], change.name, change.path)))
 
 
 def _compare(

@@ -155,7 +155,7 @@ def check(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read every file, even those that look untouched.")] = False,
     max_unowned: Annotated[
-        int, typer.Option("--max-unowned", metavar="MB", help="As the snapshot was taken with.")
+        int, typer.Option("--max-unowned", metavar="MB", help="Limit that the snapshot was taken with.")
     ] = 50,
     index: IndexOption = None,
     offline: OfflineOption = False,

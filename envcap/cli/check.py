@@ -112,8 +112,10 @@ def _as_json(drift: Drift, folder: LockFolder, prefix: Path) -> dict[str, object
 
 
 def _report(drift: Drift, folder: LockFolder, seconds: float, talk: Talk) -> None:
-    for row in drift.unknown:
+    for row in drift.unknown[:_SHOWN]:
         talk.warn(f"{row.name} {row.version} can't be compared: {row.reason}")
+    if len(drift.unknown) > _SHOWN:
+        talk.say(f"... and {len(drift.unknown) - _SHOWN} more packages (all of them with `--json`)")
     if drift.left_out:
         shown = ", ".join(drift.left_out[:3]) + (", …" if len(drift.left_out) > 3 else "")  # noqa: PLR2004
         talk.say(visible(f"{counted(len(drift.left_out), 'large unowned file')} not compared: {shown}"))
@@ -123,7 +125,9 @@ def _report(drift: Drift, folder: LockFolder, seconds: float, talk: Talk) -> Non
         print_data("\n".join(map(visible, _lines(title, list(changes)))))
     read = "all of them read" if drift.hashed >= drift.compared else f"{drift.hashed:,} of them read"
     if not drift.changes and not drift.unknown:
-        print_data("Nothing has drifted")
+        lock = folder.lockfile
+        parts = f"Python {lock.interpreter.version}, {counted(len(lock.packages), 'package')} and {drift.compared:,} files"
+        print_data(f"Nothing has drifted: {parts} are as the lock says")
     talk.say(f"Compared {drift.compared:,} files, {read}, in {seconds:.1f} s")
 
 
@@ -152,6 +156,7 @@ _WORDS = {
     "deleted": "deleted",
     "mode": "mode changed",
     "target": "link changed",
+    "unreadable": "unreadable",
 }
 
 
@@ -174,6 +179,8 @@ def _fact(change: Change) -> str:
             return "removed"
         case "version" if change.kind is Kind.PACKAGE:
             return f"version {change.found} is installed"
+        case "content":
+            return "its files are not those that the lock has captured"
         case what:
             return f"{what} {change.found or 'unknown'!r}, the lock says {change.expected or 'nothing'!r}"
 
