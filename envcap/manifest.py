@@ -5,7 +5,8 @@ equal if, and only if, an image of the live files would be the lock's image.
 
 A lock holds the hash of an artifact, not of its files. Their hashes are remembered in the store by `snapshot`; where
 they are not, the artifact is read: in the store, beside the lock, or on an index by range requests, as the proof of a
-snapshot reads it. A manifest read by ranges is believed as that proof is: by the word of the index.
+snapshot reads it. What is read by ranges is believed as that proof is: by the word of an index that states the pinned
+hash for the file. Elsewhere the artifact is fetched whole, and its hash checked.
 """
 
 import hashlib
@@ -110,17 +111,18 @@ class LockedManifests:
         return manifest
 
     def _read(self, package: Package, live: Distribution) -> Manifest:
-        """Read an artifact: whole if it is here or its RECORD does not tell, else parts of it on a server."""
+        """Read an artifact: whole if it is here or its RECORD does not tell, else in parts where its hash is stated."""
         artifact = artifact_of(package, self._platform)
         here = self._world.store.blobs.has(Digest(artifact.sha256), size=artifact.size)
         if here or artifact.source == CAPTURED or package.proof not in RECORD_PROOFS:
-            with FileReader(self._pinned.artifact(artifact)) as local:
-                return self._list(local, package, artifact)
+            return self._read_whole(package, artifact)
         refused: list[str] = []
         for place in self._locator.urls(artifact):
             if isinstance(place, Refusal):
                 refused.append(f"{place.shown}: {place.answer}")
                 continue
+            if not place.hash_stated:
+                return self._read_whole(package, artifact)
             try:
                 with open_remote(
                     self._world.session, place.url, tail=tail_size(live), meter=Meter(), size=artifact.size
@@ -129,6 +131,11 @@ class LockedManifests:
             except (SourceError, ArchiveError) as error:
                 refused.append(f"{place.shown}: {error.message}")
         raise MissingArtifactError(f"{artifact.file} is not in the store ({'; '.join(refused) or 'no index is known'})")
+
+    def _read_whole(self, package: Package, artifact: Artifact) -> Manifest:
+        """Read an artifact whose own hash is checked: in the store, or fetched."""
+        with FileReader(self._pinned.artifact(artifact)) as local:
+            return self._list(local, package, artifact)
 
     def _list(self, reader: RandomAccess, package: Package, artifact: Artifact) -> Manifest:
         archive = open_zip(reader, name=artifact.file)

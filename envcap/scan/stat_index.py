@@ -21,7 +21,7 @@ SLACK_NS: Final = 2_000_000_000
 """How much older than the walk a row's times must be: two seconds, the coarsest clock of a file system (FAT)."""
 
 _FORMAT: Final = 1
-_PART: Final = 40_000
+PART: Final = 40_000
 """Rows in one record of the store, which may have 16 MiB."""
 
 Row = list[object]
@@ -94,26 +94,32 @@ def load_index(records: IndexRecords, prefix: str) -> dict[str, Row]:
             return {}
         records.mark_used(key)
         match value:
-            case {"total": int(total), "part": dict(part)}:
-                rows |= part
+            case {"total": int(total), "part": dict(some)}:
+                rows |= some
             case _:
                 return {}
         number += 1
     return rows
 
 
-def save_index(records: IndexRecords, prefix: str, rows: Mapping[str, Row]) -> None:
+def save_index(records: IndexRecords, prefix: str, rows: Mapping[str, Row], *, part: int = PART) -> None:
     """Remember the index of an environment; its absolute path is part of the key, not of the record.
+
+    Args:
+        records: Where.
+        prefix: The environment's absolute path.
+        rows: What to remember.
+        part: Rows in one record.
 
     Raises:
         StoreError: The store can't be written.
     """
     paths = sorted(rows)
-    total = max(1, -(-len(paths) // _PART))
+    total = max(1, -(-len(paths) // part))
     # Parts of two writers may mix: every row stands for itself.
     for number in range(total):
-        part = {path: rows[path] for path in paths[number * _PART : (number + 1) * _PART]}
-        records.put(_key(prefix, number), {"total": total, "part": part})
+        some = {path: rows[path] for path in paths[number * part : (number + 1) * part]}
+        records.put(_key(prefix, number), {"total": total, "part": some})
 
 
 def _key(prefix: str, number: int) -> Digest:
