@@ -70,7 +70,7 @@ def _judge(drift: Drift, lock: Path, prefix: Path) -> None:
         count = counted(len(drift.unknown), "package")
         raise MissingArtifactError(
             f"{prefix} could not be compared with {lock} in whole: the pinned content of {count} is out of reach",
-            hint="run it where an index has them, without `--offline`, or name one with `--index`",
+            hint="let it ask an index that has them (`--index`), and keep the lock's `blobs` beside it",
         )
 
 
