@@ -166,6 +166,6 @@ def _compare_unowned(lockfile: Lockfile, environment: Environment, limit: int) -
     """Compare the files of nobody; what is new and beyond a snapshot's limit is only named."""
     expected, found = captured_manifest(lockfile.captured), unowned_manifest(environment)
     capturable = {file.path for file in lock_unowned(environment, limit=limit)[0]}
-    left_out = sorted(found.keys() - expected.keys() - capturable)
+    left_out = found.keys() - expected.keys() - capturable
     kept = {path: state for path, state in found.items() if path not in left_out}
-    return list(compare_unowned(expected, kept)), tuple(left_out)
+    return list(compare_unowned(expected, kept)), tuple(sorted(left_out))

@@ -45,7 +45,9 @@ from envcap.world import World
 _RULES: Final = 1
 """Raised when the rules of a manifest change: remembered ones are then found anew."""
 
-_WORKERS: Final = 8
+_WORKERS: Final = 16
+"""Packages at a time: where nothing is remembered, most of the time is waiting for an answer."""
+
 _ROOT = f"{ENVIRONMENT_ROOT}/"
 
 

@@ -34,6 +34,7 @@ from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
+from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
@@ -95,7 +96,11 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
+        # Every file is read. That the hashes are remembered spares the next check the same work.
+        hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
+        run = SubprocessRunner(world.machine.environ)
+        scanned = scan_environment(request.prefix, run=run, progress=step, hashes=hashes)
+        save_index(world.store.actions, str(scanned.prefix), hashes.fresh)
         environment = expand_editables(scanned)
     platform = _platform(environment)
     with talk.step("Proving") as step:
