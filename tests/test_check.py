@@ -15,7 +15,7 @@ from envcap.blobs import open_lock
 from envcap.check import CheckRequest, Drift, check_environment
 from envcap.drift import Change, Kind
 from envcap.scan.stat_index import SLACK_NS, load_index, save_index
-from tests.flow import Flow, Wheel, install_wheel, make_flow
+from tests.flow import OWN_PYTHON, Flow, Wheel, install_wheel, make_flow
 from tests.sources.index_server import Index, serve
 from tests.worlds import Quiet, world_of
 
@@ -182,6 +182,48 @@ def test_a_patch_of_the_lock_is_no_drift_but_one_that_changed_is(flow: Flow) -> 
         ("deleted", "alpha", "note.txt"), ("added", "alpha", "table.csv"), ("edited", "beta", "beta.py"),
     ]  # fmt: skip
     assert all(change.patched for change in drift.changes)
+
+
+def test_a_path_that_two_packages_own_is_compared_with_the_one_whose_bytes_are_there(flow: Flow) -> None:
+    for name in ("first", "second"):
+        wheel = Wheel(name=name, version="1", files={"common.py": name.encode(), f"{name}.py": b""})
+        (flow.wheels / wheel.file).write_bytes(wheel.build())
+        install_wheel(flow, wheel)
+    assert flow.snapshot().status == 0
+    patched = {row.name: [patch.change for patch in row.patches] for row in open_lock(flow.lock).lockfile.packages}
+    assert (patched["first"], patched["second"]) == (["deleted"], [])
+    assert check(flow).changes == ()
+    shutil.rmtree(flow.store)
+    assert check(flow).changes == ()
+    (flow.site_packages / "common.py").write_bytes(b"third")
+    assert told(check(flow)) == [("edited", "second", "common.py")]
+
+
+def test_the_first_line_of_a_script_is_no_drift_but_its_text_is(flow: Flow) -> None:
+    """What installers write in words of their own is no drift."""
+    assert flow.snapshot().status == 0
+    script = flow.prefix / "bin" / "alpha-tool"
+    script.write_bytes(script.read_bytes().replace(b"bin/python\n", b"bin/python3\n"))
+    assert check(flow).changes == ()
+    script.write_bytes(script.read_bytes() + b"# edited\n")
+    assert told(check(flow)) == [("edited", "alpha", "alpha-tool")]
+
+
+@pytest.mark.slow
+def test_a_captured_interpreter_is_compared_by_content(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path / "world", python=OWN_PYTHON)
+    assert flow.snapshot().status == 0
+    folder = open_lock(flow.lock)
+    if folder.lockfile.interpreter.origin != "captured":
+        pytest.skip("this machine's own interpreter needs no capture")
+    assert check(flow).changes == ()
+    locked = folder.lockfile.interpreter
+    other = replace(locked, artifacts=(replace(locked.artifacts[0], sha256="0" * 64),))
+    changed = replace(folder, lockfile=replace(folder.lockfile, interpreter=other))
+    request = CheckRequest(prefix=flow.prefix)
+    with world_of(flow) as world:
+        drift = check_environment(changed, request, world, Quiet(), now_ns=time.time_ns())
+    assert [(row.kind, row.what) for row in drift.changes] == [(Kind.INTERPRETER, "content")]
 
 
 def test_packages_that_came_and_went_are_told(flow: Flow) -> None:
