@@ -26,6 +26,7 @@ from envcap.lockfile.model import (
     Lockfile,
     Source,
 )
+from envcap.manifest import remember_manifests
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
@@ -33,6 +34,7 @@ from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
+from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
@@ -94,7 +96,11 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
+        # Every file is read. That the hashes are remembered spares the next check the same work.
+        hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
+        run = SubprocessRunner(world.machine.environ)
+        scanned = scan_environment(request.prefix, run=run, progress=step, hashes=hashes)
+        save_index(world.store.actions, str(scanned.prefix), hashes.fresh)
         environment = expand_editables(scanned)
     platform = platform_of(environment.interpreter)
     with talk.step("Proving") as step:
@@ -134,6 +140,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
+        remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
         *interpreter_findings, *system_findings, *revision_findings(origin_of(environment.interpreter), system),

@@ -148,6 +148,38 @@ def verify(
 
 
 @app.command()
+def check(
+    lock: LockArgument,
+    prefix: Annotated[
+        Path | None, typer.Argument(metavar="[PREFIX]", help="A virtual environment [default: the active one].")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read every file, even those that look untouched.")] = False,
+    max_unowned: Annotated[
+        int, typer.Option("--max-unowned", metavar="MB", help="Limit that the snapshot was taken with.")
+    ] = 50,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a live environment still is what its lock says; status 3 and the drift if not."""
+    from envcap.cli.check import CheckOptions, check_command  # noqa: PLC0415  # commands load when they run
+
+    check_command(
+        CheckOptions(
+            lock=lock,
+            prefix=prefix,
+            full=full,
+            max_unowned=max_unowned,
+            index=tuple(index or ()),
+            offline=offline,
+            store=store,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def show(lock: LockArgument, as_json: JsonOption = False) -> None:
     """Summarise a lock, with sizes."""
     from envcap.cli.show import show_command  # noqa: PLC0415  # commands load when they run

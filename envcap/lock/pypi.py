@@ -55,7 +55,7 @@ def prove_distributions(
         ScanError: The environment changed meanwhile.
         StoreError: The cache can't be read or written.
     """
-    prover = Prover(environment, IndexReader(session), platform=_platform(environment))
+    prover = Prover(environment, IndexReader(session), platform=platform_of(environment))
 
     def run(distribution: Distribution) -> ProofResult:
         started, meter = clock(), Meter()
@@ -97,7 +97,8 @@ def place_of(environment: Environment, distribution: Distribution) -> Place:
     )
 
 
-def _platform(environment: Environment) -> str:
+def platform_of(environment: Environment) -> str:
+    """Name the platform of an environment as artifacts name it: `linux/amd64`."""
     machine = environment.interpreter.markers.get("platform_machine", "").lower()
     return _PLATFORMS.get(machine, f"linux/{machine}")
 

@@ -24,7 +24,7 @@ from envcap.scan.eggs import read_egg_installs
 from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
 from envcap.scan.files import Tree, walk_tree
 from envcap.scan.furniture import BYTECODE
-from envcap.scan.hashing import HashedFile, hash_files
+from envcap.scan.hashing import HashedFile, HashTree, hash_tree
 from envcap.scan.owners import assign_owners
 from envcap.scan.prefix import find_prefix, open_prefix
 from envcap.scan.probe import probe_interpreter
@@ -39,13 +39,22 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase (`probe`, `walk`, `metadata`, `hash`, `elf`), how much of it is done, and how much there is."""
 
 
-def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = None) -> Environment:
+def scan_environment(
+    prefix: Path,
+    *,
+    run: Runner,
+    progress: Progress | None = None,
+    hashes: HashTree = hash_tree,
+    binaries: bool = True,
+) -> Environment:
     """Scan the virtual environment in the folder `prefix`.
 
     Args:
         prefix: Its folder, as `find_prefix` names it.
         run: Starts the environment's interpreter for the probe.
         progress: Told how far the scan is.
+        hashes: Gives the hashes of its files.
+        binaries: Look also into ELF files and bytecode, which only a lock needs; else `elf` stays empty.
 
     Raises:
         ScanError: It is no virtual environment, or its interpreter doesn't answer. Anything odd inside an
@@ -66,7 +75,7 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
     # hashed in vain: bytecode, by far the most of it, is left out by name.
     with ThreadPoolExecutor(1) as pool:
-        hashing = pool.submit(hash_files, tree.prefix, candidates)
+        hashing = pool.submit(hashes, tree, candidates)
         tell("metadata", 0, 1)
         installed = _read_installed(reader, sites, roots)
         ownership = assign_owners(reader, installed)
@@ -79,11 +88,11 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     wanted = frozenset(regular)
     hash_findings = tuple(finding for finding in every_finding if finding.path in wanted)
     tell("hash", 1, 1)
-    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed)
+    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed) if binaries else (ElfFacts(), ())
     tell("elf", 1, 1)
     distributions = join_distributions(tree, installed, ownership, hashed)
     findings: list[Finding] = [*tree.findings, *reader.findings, *hash_findings, *elf_findings]
-    findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()))
+    findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()) if binaries else ())
     findings += [*duplicate_findings(distributions), *link_findings(tree, kept)]
     if venv.system_site_packages:
         message = "The environment also sees the packages of its base interpreter: they are not captured"

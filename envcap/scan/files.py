@@ -24,6 +24,8 @@ class TreeFile:
         links: Hard link count.
         target: A symlink's target as written, else empty.
         is_link: True for a symlink, even one whose target can't be written down.
+        stamp: Modification time, change time (both in nanoseconds) and inode: a file whose stamp and size are as they
+            were holds what it held (`envcap.scan.stat_index` says when that may be believed).
     """
 
     mode: int
@@ -31,6 +33,7 @@ class TreeFile:
     links: int
     target: str = ""
     is_link: bool = False
+    stamp: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +152,8 @@ def _add_entry(walk: _Walk, entry: os.DirEntry[str], path: str, pending: list[st
         walk.folders.append(path)
         pending.append(path)
     elif kind == stat.S_IFREG:
-        walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), status.st_size, status.st_nlink)
+        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        walk.files[path] = TreeFile(stat.S_IMODE(status.st_mode), status.st_size, status.st_nlink, stamp=stamp)
     elif kind == stat.S_IFLNK:
         target = os.readlink(entry.path)  # noqa: PTH115 - a Path for every link would be built for nothing
         if is_plain(target):

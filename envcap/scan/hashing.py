@@ -14,6 +14,7 @@ from itertools import islice
 from envcap.digest import CHUNK_SIZE
 from envcap.environment import Finding
 from envcap.scan.elf_reader import MAGIC
+from envcap.scan.files import Tree
 
 _THREADS = 2
 _BATCH = 256
@@ -35,6 +36,18 @@ class HashedFile:
     sha256: str
     size: int
     is_elf: bool
+
+
+Hashes = tuple[dict[str, HashedFile], tuple[Finding, ...]]
+"""Content by path, and a finding `file-unreadable` for each file that could not be read."""
+
+HashTree = Callable[[Tree, Sequence[tuple[str, int]]], Hashes]
+"""Gives the hashes of some regular files of a tree, named by path and size."""
+
+
+def hash_tree(tree: Tree, files: Sequence[tuple[str, int]]) -> Hashes:
+    """Hash files of a tree, every one from its bytes."""
+    return hash_files(tree.prefix, files)
 
 
 def hash_files(

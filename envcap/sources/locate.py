@@ -21,10 +21,12 @@ class FilePlace:
     Attributes:
         url: `https`, `http` or, on this machine, `file`; may hold a token.
         shown: What messages may say of it.
+        hash_stated: Whether the place states the pinned hash for the file, so that a part of it may be believed.
     """
 
     url: str = field(repr=False)
     shown: str
+    hash_stated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class SimpleLocator:
             yield Refusal(shown=index.shown, answer=error.message)
             return
         right = [file for file in files if file.sha256 in {"", artifact.sha256}]
-        yield from (FilePlace(url=file.url, shown=index.shown) for file in right)
+        yield from (FilePlace(url=file.url, shown=index.shown, hash_stated=bool(file.sha256)) for file in right)
         if not right:
             yield Refusal(shown=index.shown, answer=_absence(files))
 

@@ -18,7 +18,7 @@ from workplace import QUICK, Workplace
 _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
-_STORES = ("seed", "store", "store-warm")
+_STORES = ("seed", "store", "store-warm", "store-check")
 _FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
@@ -72,6 +72,11 @@ def _measure(bench: Bench) -> list[Row]:
         ("its index installs proven", "100 %"),
     ]
     again = [("snapshot again, nothing changed", "under 3 s"), ("its lock byte-identical", "yes")]
+    check = [
+        ("check on a machine that has nothing, wheels read on the index", ""),
+        ("check again, nothing changed", "under 1.5 s"),
+        ("check again, `--full`", "under 4 s"),
+    ]
     faster = "faster than `uv pip install --link-mode=copy`, cache warm"
     rebuild = [(f"{_REBUILD}, {state.name}", faster) for state in STATES]
     docker = [(f"{_DOCKER}; in the store: {state.name}", "5x as fast") for state in STATES]
@@ -83,6 +88,7 @@ def _measure(bench: Bench) -> list[Row]:
     steps: list[tuple[list[tuple[str, str]], Callable[[], Sequence[str]]]] = [
         (snapshot, bench.snapshot),
         (again, bench.again),
+        (check, bench.check),
         (rebuild, bench.rebuild),
         (docker, bench.docker),
         (changed, bench.changed),

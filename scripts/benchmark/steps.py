@@ -126,6 +126,28 @@ class Bench:
             f"{'yes' if same else 'no'} {verdict(met=same)}",
         ]
 
+    # -- check
+
+    def check(self) -> list[str]:
+        """Check the unchanged environment; gives three rows: on a machine that has nothing, again, and in full."""
+        place, elsewhere = self.place, self.place.root / "store-check"
+        place.read_lock()
+        shutil.rmtree(elsewhere, ignore_errors=True)
+        tell("check with an empty store")
+        settle()
+        first = place.check(elsewhere)
+        again, full = [], []
+        for number in range(RUNS):
+            tell(f"check again {number + 1} of {RUNS}")
+            settle()
+            again.append(place.check(place.store).seconds)
+            full.append(place.check(place.store, "--full").seconds)
+        return [
+            seconds([first.seconds]),
+            f"{seconds(again)} {verdict(met=statistics.median(again) < 1.5)}",
+            f"{seconds(full)} {verdict(met=statistics.median(full) < 4)}",
+        ]
+
     # -- rebuild
 
     def fetch(self) -> dict[str, Any]:

@@ -98,6 +98,10 @@ class Workplace:
         where = ("--output", self.root / locks, "--store", store)
         return self.envcap("snapshot", self.environment, "--name", "bench", *where)
 
+    def check(self, store: Path, *options: str) -> Measured:
+        """Compare the environment with its lock."""
+        return self.envcap("check", self.lock, self.environment, "--store", store, *options)
+
     def rebuild(self, *, offline: bool = True) -> tuple[Measured, dict[str, Any]]:
         """Rebuild the lock to a layout folder; gives the time and what `--json` says."""
         output = self.root / "layout"

@@ -48,6 +48,20 @@ def test_a_machine_that_has_nothing_rebuilds_the_same_image(workshop: Workshop, 
     assert (rebuilt["image_id"], rebuilt["level"]) == (captured.image_id, "config")
 
 
+@pytest.mark.parametrize("recipe", [SMALL_UV_311, OPENCV_PIP_312], ids=str)
+def test_on_a_machine_that_has_nothing_the_environment_has_not_drifted(
+    recipe: Recipe, workshop: Workshop, tmp_path: Path
+) -> None:
+    """What is expected is then read out of the index's wheels, a part of each, and compared with the live files."""
+    captured = workshop.captured(recipe)
+    elsewhere = replace(workshop.envcap, store=tmp_path / "store")
+    found = elsewhere("check", captured.lock, captured.prefix, "--json").fine().json
+    assert (found["drifted"], found["changes"], found["unknown"]) == (False, [], [])
+    again = elsewhere("check", captured.lock, captured.prefix, "--json", "--offline").fine().json
+    assert again["changes"] == []
+    assert again["hashed"] < found["hashed"]
+
+
 def test_what_needs_libraries_of_the_operating_system_has_them_locked(workshop: Workshop) -> None:
     system = {row["name"]: row for row in workshop.captured(OPENCV_PIP_312).read()["system"]}
     assert any("libGL.so.1 needed by" in because for because in system["libgl1"]["because"])
@@ -84,6 +98,12 @@ def test_one_changed_byte_is_another_image_and_every_command_names_the_file(
     paths = {row["path"] for row in said.json["differences"]}
     # The package's own RECORD lists the file's hash, so it differs with it; nothing else does.
     assert {Path(path).name for path in paths} == {"__init__.py", "RECORD"}
+    drift = workshop.envcap("check", original.lock, edited.prefix, "--json")
+    assert drift.status == 3
+    assert [(row["what"], row["name"], row["path"]) for row in drift.json["changes"]] == [
+        ("edited", "cowsay", "lib/python3.11/site-packages/cowsay/__init__.py")
+    ]
+    workshop.envcap("check", edited.lock, edited.prefix).fine()
     shown = workshop.envcap("verify", edited.lock, tar)
     assert "cowsay/__init__.py" in shown.out
     assert shown.status == 3

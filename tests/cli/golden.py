@@ -9,6 +9,7 @@ COMMANDS = (
     ("snapshot",),
     ("rebuild",),
     ("verify",),
+    ("check",),
     ("show",),
     ("export",),
     ("store",),

@@ -1,0 +1,171 @@
+"""`check`: a live environment against its lock, by content; reads files, the store and, where need be, an index."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envcap.blobs import LockFolder
+from envcap.drift import (
+    Change,
+    Kind,
+    LiveFacts,
+    compare_facts,
+    compare_interpreters,
+    compare_package,
+    compare_unowned,
+    compare_versions,
+    name_unreadable,
+    sort_changes,
+)
+from envcap.environment import Environment
+from envcap.interpreter_origin import lock_interpreter
+from envcap.lock.assemble import lock_unowned
+from envcap.lock.patches import shared_paths
+from envcap.lock.pypi import platform_of
+from envcap.lockfile.model import Lockfile
+from envcap.manifest import (
+    LockedManifests,
+    Unknown,
+    captured_manifest,
+    live_manifest,
+    match_packages,
+    unowned_manifest,
+)
+from envcap.scan import SubprocessRunner, scan_environment
+from envcap.scan.editable import expand_editables
+from envcap.scan.stat_index import IndexedHashes, load_index, save_index
+from envcap.wheel.layout import layout_of
+from envcap.world import Reporter, World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    """What to compare.
+
+    Attributes:
+        prefix: The environment.
+        full: Read every file, whatever the stat index says.
+        max_unowned: Bytes of unowned files that a snapshot would capture at most.
+    """
+
+    prefix: Path
+    full: bool = False
+    max_unowned: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What a check found.
+
+    Attributes:
+        changes: What is not as the lock says: interpreter, environment, packages by name, unowned files.
+        unknown: Packages whose pinned content could not be had, by name.
+        compared: Files whose content was compared with the lock.
+        hashed: Files that were read; of the others the stat index knew the hash.
+        left_out: Unowned files that no lock would hold: they go beyond the limit.
+    """
+
+    changes: tuple[Change, ...]
+    unknown: tuple[Unknown, ...]
+    compared: int
+    hashed: int
+    left_out: tuple[str, ...]
+
+
+def check_environment(folder: LockFolder, request: CheckRequest, world: World, talk: Reporter, *, now_ns: int) -> Drift:
+    """Compare a live environment with its lock.
+
+    Args:
+        folder: The lock.
+        request: What to compare.
+        world: This machine.
+        talk: Shows progress.
+        now_ns: The time, nanoseconds since the epoch.
+
+    Raises:
+        EnvcapError: The environment can't be read, or the store can't be used.
+    """
+    with talk.step("Scanning") as step:
+        environment, hashed = _scan(request, world, now_ns, step)
+    lockfile = folder.lockfile
+    live = _live_facts(environment)
+    changes = [*compare_facts(lockfile, live), *compare_versions(lockfile, live)]
+    with talk.step("Comparing") as step:
+        step("interpreter", 0, 0)
+        if lockfile.interpreter.origin == "captured" and not any(row.kind is Kind.INTERPRETER for row in changes):
+            found, _ = lock_interpreter(environment, platform_of(environment), world)
+            changes += compare_interpreters(lockfile.interpreter, found)
+        step("files", 0, 0)
+        compared, more, unknown = _compare_packages(folder, environment, world)
+        unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
+    unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
+    return Drift(
+        changes=sort_changes(name_unreadable([*changes, *more, *unowned], unreadable)),
+        unknown=unknown,
+        compared=compared + len(environment.unowned),
+        hashed=hashed,
+        left_out=left_out,
+    )
+
+
+def _scan(
+    request: CheckRequest, world: World, now_ns: int, step: Callable[[str, int, int], None]
+) -> tuple[Environment, int]:
+    """Scan, reading only what the stat index of an earlier check does not know; remember the index."""
+    place, records = str(request.prefix.resolve()), world.store.actions
+    known = {} if request.full else load_index(records, place)
+    hashes = IndexedHashes(known=known, started_ns=now_ns)
+    run = SubprocessRunner(world.machine.environ)
+    scanned = scan_environment(request.prefix, run=run, progress=step, hashes=hashes, binaries=False)
+    if hashes.fresh != known:
+        save_index(records, place, hashes.fresh)
+    return expand_editables(scanned), hashes.hashed
+
+
+def _live_facts(environment: Environment) -> LiveFacts:
+    versions: dict[str, set[str]] = {}
+    for row in environment.distributions:
+        versions.setdefault(canonicalize_name(row.name), set()).add(row.version)
+    return LiveFacts(
+        kind=environment.kind,
+        system_site_packages=environment.system_site_packages,
+        interpreter=environment.interpreter,
+        versions=versions,
+    )
+
+
+def _compare_packages(
+    folder: LockFolder, environment: Environment, world: World
+) -> tuple[int, list[Change], tuple[Unknown, ...]]:
+    """Compare the files of each package that is there in the locked version; tells how many files that were."""
+    lockfile = folder.lockfile
+    pairs = list(match_packages(lockfile, environment))
+    manifests = LockedManifests(
+        world,
+        sources=lockfile.sources,
+        blobs=folder.blobs,
+        layout=layout_of(lockfile.interpreter.version),
+        platform=platform_of(environment),
+    ).of_all(pairs)
+    shared = shared_paths(environment.distributions)
+    compared, changes, unknown = 0, list[Change](), list[Unknown]()
+    for (package, live), manifest in zip(pairs, manifests, strict=True):
+        match manifest:
+            case Unknown():
+                unknown.append(manifest)
+            case _:
+                found = live_manifest(live, package, environment, shared=shared, expected=manifest)
+                compared += len(found)
+                changes += compare_package(package, manifest, found)
+    return compared, changes, tuple(unknown)
+
+
+def _compare_unowned(lockfile: Lockfile, environment: Environment, limit: int) -> tuple[list[Change], tuple[str, ...]]:
+    """Compare the files of nobody; what is new and beyond a snapshot's limit is only named."""
+    expected, found = captured_manifest(lockfile.captured), unowned_manifest(environment)
+    capturable = {file.path for file in lock_unowned(environment, limit=limit)[0]}
+    left_out = found.keys() - expected.keys() - capturable
+    kept = {path: state for path, state in found.items() if path not in left_out}
+    return list(compare_unowned(expected, kept)), tuple(sorted(left_out))

@@ -1,0 +1,202 @@
+"""`envcap check`: parse, compare a live environment with its lock, and say what has drifted."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from envcap.blobs import LockFolder, open_lock
+from envcap.check import CheckRequest, Drift, check_environment
+from envcap.cli.machine import this_machine
+from envcap.cli.talk import Talk, print_data, visible
+from envcap.drift import Change, Kind
+from envcap.errors import DifferenceError, MissingArtifactError
+from envcap.lockfile.document import environment_digest
+from envcap.lockfile.model import Package
+from envcap.render import columns, counted
+from envcap.scan import find_prefix
+from envcap.world import open_world
+
+_SHOWN = 12
+"""Files named of one package; `--json` has them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """The command's options, as given."""
+
+    lock: Path
+    prefix: Path | None
+    full: bool
+    max_unowned: int
+    index: tuple[str, ...]
+    offline: bool
+    store: Path | None
+    as_json: bool
+
+
+def check_command(options: CheckOptions) -> None:
+    """Check an environment against a lock.
+
+    Raises:
+        DifferenceError: The environment has drifted.
+        MissingArtifactError: Nothing has drifted, but some packages could not be compared.
+        EnvcapError: The lock or the environment can't be read.
+    """
+    started = time.monotonic()
+    talk = Talk()
+    folder = open_lock(options.lock)
+    machine = this_machine(store=options.store, offline=options.offline, index=options.index)
+    prefix = find_prefix(options.prefix, machine.environ).prefix
+    request = CheckRequest(prefix=prefix, full=options.full, max_unowned=options.max_unowned * 1_000_000)
+    with open_world(machine, prefix=prefix) as world:
+        drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())
+    if options.as_json:
+        print_data(json.dumps(_as_json(drift, folder, prefix)))
+    else:
+        _report(drift, folder, time.monotonic() - started, talk)
+    _judge(drift, options.lock, prefix)
+
+
+def _judge(drift: Drift, lock: Path, prefix: Path) -> None:
+    if drift.changes:
+        raise DifferenceError(
+            f"{prefix} is not as {lock} says: {_summary(drift.changes)}",
+            hint=f"lock it as it is now with `envcap snapshot {prefix}`, or undo the changes",
+        )
+    if drift.unknown:
+        count = counted(len(drift.unknown), "package")
+        raise MissingArtifactError(
+            f"{prefix} could not be compared with {lock} in whole: the pinned content of {count} is out of reach",
+            hint="let it ask an index that has them (`--index`), and keep the lock's `blobs` beside it",
+        )
+
+
+def _summary(changes: Sequence[Change]) -> str:
+    """Count what has drifted, by kind: `3 packages, 1 unowned file`."""
+    packages = len({change.name for change in changes if change.kind is Kind.PACKAGE})
+    unowned = sum(change.kind is Kind.UNOWNED for change in changes)
+    kinds = {change.kind for change in changes}
+    parts = ["the interpreter"] if Kind.INTERPRETER in kinds else []
+    parts += ["the environment's settings"] if Kind.ENVIRONMENT in kinds else []
+    parts += [counted(packages, "package")] if packages else []
+    parts += [counted(unowned, "unowned file")] if unowned else []
+    return ", ".join(parts)
+
+
+def _as_json(drift: Drift, folder: LockFolder, prefix: Path) -> dict[str, object]:
+    return {
+        "lock": str(folder.path),
+        "digest": str(environment_digest(folder.lockfile)),
+        "prefix": str(prefix),
+        "drifted": bool(drift.changes),
+        "compared": drift.compared,
+        "hashed": drift.hashed,
+        "changes": [
+            {
+                "kind": row.kind.value,
+                "what": row.what,
+                "name": row.name,
+                "path": row.path,
+                "expected": row.expected,
+                "found": row.found,
+                "patched": row.patched,
+            }
+            for row in drift.changes
+        ],
+        "unknown": [{"name": row.name, "version": row.version, "reason": row.reason} for row in drift.unknown],
+        "left_out": list(drift.left_out),
+    }
+
+
+def _report(drift: Drift, folder: LockFolder, seconds: float, talk: Talk) -> None:
+    for row in drift.unknown[:_SHOWN]:
+        talk.warn(f"{row.name} {row.version} can't be compared: {row.reason}")
+    if len(drift.unknown) > _SHOWN:
+        talk.say(f"... and {len(drift.unknown) - _SHOWN} more packages (all of them with `--json`)")
+    if drift.left_out:
+        shown = ", ".join(drift.left_out[:3]) + (", …" if len(drift.left_out) > 3 else "")  # noqa: PLR2004
+        talk.say(visible(f"{counted(len(drift.left_out), 'large unowned file')} not compared: {shown}"))
+    packages = {package.name: package for package in folder.lockfile.packages}
+    for group, changes in groupby(drift.changes, key=lambda change: (change.kind, change.name)):
+        title = _title(*group, packages)
+        print_data("\n".join(map(visible, _lines(title, list(changes)))))
+    read = "all of them read" if drift.hashed >= drift.compared else f"{drift.hashed:,} of them read"
+    if not drift.changes and not drift.unknown:
+        lock = folder.lockfile
+        parts = (
+            f"Python {lock.interpreter.version}, {counted(len(lock.packages), 'package')} and {drift.compared:,} files"
+        )
+        print_data(f"Nothing has drifted: {parts} are as the lock says")
+    talk.say(f"Compared {drift.compared:,} files, {read}, in {seconds:.1f} s")
+
+
+def _lines(title: str, changes: Sequence[Change]) -> Iterator[str]:
+    """Write the changes of one group: a line, and the files below it."""
+    files = [change for change in changes if change.path]
+    facts = [change for change in changes if not change.path]
+    for change in facts:
+        yield f"{title}: {_fact(change)}"
+    if files:
+        counts = ", ".join(
+            f"{sum(change.what == what for change in files):,} {word}"
+            for what, word in _WORDS.items()
+            if any(change.what == what for change in files)
+        )
+        yield f"{title}: {counts}"
+        rows = [(f"  {_WORDS[change.what]}", change.path, _remark(change)) for change in files[:_SHOWN]]
+        yield from columns(rows).splitlines()
+        if len(files) > _SHOWN:
+            yield f"  ... and {len(files) - _SHOWN:,} more (all of them with `--json`)"
+
+
+_WORDS = {
+    "edited": "edited",
+    "added": "added",
+    "deleted": "deleted",
+    "mode": "mode changed",
+    "target": "link changed",
+    "unreadable": "unreadable",
+}
+
+
+def _title(kind: Kind, name: str, packages: Mapping[str, Package]) -> str:
+    package = packages.get(name)
+    if kind is Kind.UNOWNED:
+        return "unowned files"
+    if kind is not Kind.PACKAGE:
+        return str(kind.value)
+    if package is None:
+        return name
+    return f"{name} {package.version}{' (editable: its source changed)' if package.origin == 'editable' else ''}"
+
+
+def _fact(change: Change) -> str:
+    match change.what:
+        case "installed":
+            return f"installed in version {change.found}, the lock does not have it"
+        case "removed":
+            return "removed"
+        case "version" if change.kind is Kind.PACKAGE:
+            return f"version {change.found} is installed"
+        case "content":
+            return "its files are not those that the lock has captured"
+        case what:
+            return f"{what} {change.found or 'unknown'!r}, the lock says {change.expected or 'nothing'!r}"
+
+
+def _remark(change: Change) -> str:
+    if change.what == "target":
+        return f"({change.found or 'a file'}, the lock says {change.expected or 'a file'})"
+    if change.what == "mode":
+        return f"({change.found})"
+    return _PATCHED.get(change.what, "") if change.patched else ""
+
+
+_PATCHED = {
+    "edited": "(the lock has it patched otherwise)",
+    "added": "(the lock has it deleted)",
+    "deleted": "(the lock has it patched)",
+}
