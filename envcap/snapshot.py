@@ -14,6 +14,7 @@ from envcap.environment import Environment, Finding, FindingLevel
 from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter
+from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
@@ -51,6 +52,7 @@ class SnapshotRequest:
         suite: Debian suite, or empty to choose.
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
+        allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
     """
 
     prefix: Path
@@ -59,6 +61,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    allow_secret: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,15 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         layout = layout_of(environment.interpreter.version)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
         captured, unowned_kept, unowned_findings = lock_unowned(environment, limit=request.max_unowned)
+        step("credentials", 0, 0)
+        kept = KeptFiles(
+            packages=packages.packages,
+            unowned=captured,
+            contents=dict((*packages.kept, *unowned_kept)),
+            local_files=local_files(results),
+            layout=layout,
+        )
+        secret_findings = refuse_secrets(kept, world.store, allowed=request.allow_secret)
         step("interpreter", 0, 0)
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
@@ -136,7 +148,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *interpreter_findings, *system_findings,
+        *secret_findings, *interpreter_findings, *system_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),

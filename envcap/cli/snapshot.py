@@ -34,6 +34,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    allow_secret: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -65,6 +66,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            allow_secret=options.allow_secret,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
