@@ -153,11 +153,20 @@ def verify(
 
 
 @app.command()
-def show(lock: LockArgument, as_json: JsonOption = False) -> None:
+def show(
+    lock: LockArgument,
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Show every patched file, with its diff, instead.")
+    ] = False,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Summarise a lock, with sizes."""
     from envcap.cli.show import show_command  # noqa: PLC0415  # commands load when they run
 
-    show_command(lock, as_json=as_json)
+    show_command(lock, as_json=as_json, patches=patches, index=tuple(index or ()), offline=offline, store=store)
 
 
 @app.command()
