@@ -35,6 +35,7 @@ from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
 from envcap.system import pin_system, pins_of
+from envcap.taint import Taint, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
@@ -75,6 +76,7 @@ class Snapshot:
         results: The proof of each distribution.
         prediction: The image that the live files give.
         findings: What the user should know, warnings first.
+        taints: Edited files that other environments share; they name paths of this machine, for its user only.
     """
 
     lockfile: Lockfile
@@ -83,6 +85,7 @@ class Snapshot:
     results: tuple[ProofResult, ...]
     prediction: Prediction
     findings: tuple[Finding, ...]
+    taints: tuple[Taint, ...] = ()
 
 
 def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Snapshot:
@@ -116,6 +119,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             layout=layout,
         )
         secret_findings = refuse_secrets(kept, world.store, allowed=request.allow_secret)
+        taints = find_taints(environment, packages.packages, world.machine)
         step("interpreter", 0, 0)
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
@@ -148,7 +152,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *secret_findings, *interpreter_findings, *system_findings,
+        *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
@@ -157,6 +161,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         results=results,
         prediction=prediction,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
+        taints=taints,
     )
 
 

@@ -6,7 +6,7 @@ Source: the unified format of POSIX `diff -u`, without its two lines of file nam
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 LARGEST_TEXT: Final = 1 << 20
 """Bytes of a text that is compared; a larger one is called so."""
@@ -16,6 +16,9 @@ _MAX_PRODUCT = 4_000_000
 """Changed lines of one text times those of the other: difflib takes that many steps."""
 
 _MAX_COLUMNS = 160
+
+_Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
+"""What became of lines `[1]` to `[2]` of the old text: lines `[3]` to `[4]` of the new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,18 @@ class TextDiff:
     lines: tuple[str, ...] = ()
     hidden: int = 0
     note: str = ""
+
+
+class _Aligned(difflib.SequenceMatcher[str]):
+    """Lends difflib's way of cutting hunks to opcodes that are there already."""
+
+    def __init__(self, opcodes: list[_Opcode]) -> None:
+        super().__init__()
+        self._opcodes = opcodes
+
+    def get_opcodes(self) -> list[_Opcode]:
+        """Give them."""
+        return self._opcodes
 
 
 def compare_texts(old: bytes, new: bytes, *, limit: int) -> TextDiff:
@@ -50,21 +65,27 @@ def compare_texts(old: bytes, new: bytes, *, limit: int) -> TextDiff:
     changed = (len(before) - start - end) * (len(after) - start - end)
     if changed > _MAX_PRODUCT:
         return TextDiff(note=f"too different for a diff: {len(before)} lines before, {len(after)} after")
-    # difflib is given the neighbourhood of the change alone: it takes its time over long equal parts.
-    skip = max(0, start - _CONTEXT)
-    stop = max(0, end - _CONTEXT)
-    lines = list(_hunks(before[skip : len(before) - stop], after[skip : len(after) - stop], skip))
+    lines = list(_hunks(before, after, _opcodes(before, after, start, end)))
     shown = tuple(line if len(line) <= _MAX_COLUMNS else f"{line[: _MAX_COLUMNS - 1]}…" for line in lines[:limit])
     return TextDiff(lines=shown, hidden=len(lines) - len(shown))
 
 
-def _hunks(before: Sequence[str], after: Sequence[str], skipped: int) -> Iterator[str]:
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for group in matcher.get_grouped_opcodes(_CONTEXT):
+def _opcodes(before: Sequence[str], after: Sequence[str], start: int, end: int) -> list[_Opcode]:
+    """Align the changed parts of two texts, of which the first `start` lines and the last `end` are equal.
+
+    difflib sees these parts alone: it takes its time over long equal ones, and may align a line with its like in them.
+    """
+    stop, new_stop = len(before) - end, len(after) - end
+    matcher = difflib.SequenceMatcher(None, before[start:stop], after[start:new_stop], autojunk=False)
+    opcodes: list[_Opcode] = [("equal", 0, start, 0, start)] if start else []
+    opcodes += [(tag, a + start, b + start, c + start, d + start) for tag, a, b, c, d in matcher.get_opcodes()]
+    return [*opcodes, ("equal", stop, len(before), new_stop, len(after))] if end else opcodes
+
+
+def _hunks(before: Sequence[str], after: Sequence[str], opcodes: list[_Opcode]) -> Iterator[str]:
+    for group in _Aligned(opcodes).get_grouped_opcodes(_CONTEXT):
         first, last = group[0], group[-1]
-        old_range = _range(first[1] + skipped, last[2] + skipped)
-        new_range = _range(first[3] + skipped, last[4] + skipped)
-        yield f"@@ -{old_range} +{new_range} @@"
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@"
         for tag, old_start, old_end, new_start, new_end in group:
             if tag == "equal":
                 yield from _marked(" ", before[old_start:old_end])

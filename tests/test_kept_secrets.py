@@ -1,5 +1,6 @@
 """What is kept is looked through, what is public is not, and what was found is remembered."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,10 @@ def store(tmp_path: Path) -> Store:
     return open_store(tmp_path / "store")
 
 
-def kept(source: str, sha256: str, **fields: object) -> KeptFiles:
+def kept(source: str, sha256: str, local_files: Mapping[str, Path] | None = None) -> KeptFiles:
     artifact = Artifact(platform="linux/amd64", source=source, file=WHEEL.file, size=1, sha256=sha256)
     package = Package(name="demo", version="1", artifacts=(artifact,))
-    return KeptFiles(
-        packages=[package], **{"unowned": (), "contents": {}, "local_files": {}, "layout": LAYOUT, **fields}
-    )  # type: ignore[arg-type]
+    return KeptFiles(packages=[package], unowned=(), contents={}, local_files=local_files or {}, layout=LAYOUT)
 
 
 def test_a_captured_wheel_names_files_where_they_are_installed(store: Store) -> None:

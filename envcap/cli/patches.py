@@ -10,6 +10,8 @@ from envcap.cli.talk import visible
 from envcap.errors import EnvcapError
 from envcap.patched import DiffLimits, PatchedFile, compare_patches, group_patches, list_patches
 from envcap.render import counted
+from envcap.scan.hardlinks import MAX_FOLDERS
+from envcap.taint import Taint
 from envcap.world import open_world
 
 SHORT: Final = DiffLimits(files=5, lines=20)
@@ -82,6 +84,24 @@ def local_patches(folder: LockFolder, limits: DiffLimits, *, store: Path | None)
         return read_patches(folder, limits, index=(), offline=True, store=store)
     except EnvcapError:
         return list_patches(folder.lockfile)
+
+
+def taint_lines(taints: Iterable[Taint]) -> list[str]:
+    """Say which other environments have an edited file, what was looked through, and how to heal them."""
+    lines: list[str] = []
+    for taint in taints:
+        name, others = taint.package, taint.environments
+        lines += [f"  {name}: the same file is in {environment}" for environment in others[:_NAMES]]
+        if len(others) > _NAMES:
+            lines.append(f"  {name}: ... and in {len(others) - _NAMES} more environments")
+        if taint.unseen:
+            lines.append(
+                f"  {name}: {counted(taint.unseen, 'more name')} not found in uv's cache, beside this environment and "
+                f"below the home folder (at most {MAX_FOLDERS} folders are looked through)"
+            )
+        first = f"`uv cache clean {name}`, then " if taint.is_cached else ""
+        lines.append(f"  {name}: to heal, {first}`uv pip install --reinstall {name}` in each environment that has it")
+    return [visible(line) for line in lines]
 
 
 def _diff_lines(row: PatchedFile) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
-from envcap.cli.patches import SHORT, patched_files
+from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
@@ -167,6 +167,8 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         talk.warn(row.message)
     if len(warnings) > _SHOWN:
         talk.say(f"... and {len(warnings) - _SHOWN} more warnings (all of them with `--json`)")
+    for line in taint_lines(found.taints):
+        talk.say(line)
     lock, counts = found.lockfile, _counts(found)
     notes = len(found.findings) - len(warnings)
     pages = sum(result.pages for result in found.results)
