@@ -1,5 +1,6 @@
 """`python -m envcap` and the console script."""
 
+import io
 import sys
 
 from envcap.cli.app import run
@@ -7,6 +8,9 @@ from envcap.cli.app import run
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -5,8 +5,10 @@ beside the lock, or on an index, from which only those members are fetched), and
 lock holds no copy of what is public, and its bytes do not depend on whether a diff could be made.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,11 +23,16 @@ from envcap.lockfile.model import Lockfile, Package, Patch
 from envcap.pinned import PinnedArtifacts
 from envcap.recipe import ENVIRONMENT_ROOT
 from envcap.secrets.scanner import find_secret
+from envcap.sources.http import Session
 from envcap.textdiff import LARGEST_TEXT, TextDiff, compare_texts
 from envcap.wheel.layout import layout_of
 from envcap.world import World
 
 _AT_ONCE = 8
+_PATIENCE = 3.0
+"""Seconds that a diff may keep a snapshot waiting for one answer; the lock is written by then."""
+
+_PAUSE = 0.25
 _EXECUTABLE, _PLAIN = "0755", "0644"
 
 
@@ -96,6 +103,15 @@ def compare_patches(lockfile: Lockfile, *, blobs: Path, world: World, limits: Di
         for number, diff in zip(chosen, row, strict=True)
     }
     return tuple(replace(row, diff=diffs.get(number)) for number, row in enumerate(rows))
+
+
+@contextmanager
+def impatient(world: World) -> Iterator[World]:
+    """Give the same world with connections that give up soon, for what is nice to have."""
+    settings = replace(world.session.settings, timeout=min(world.session.settings.timeout, _PATIENCE))
+    offline = world.session.offline
+    with Session(settings, offline=offline, sleep=lambda seconds: time.sleep(min(seconds, _PAUSE))) as session:
+        yield replace(world, session=session)
 
 
 def group_patches(rows: Iterable[PatchedFile]) -> list[tuple[str, list[PatchedFile]]]:

@@ -21,6 +21,9 @@ WHOLE: Final = DiffLimits(files=10_000, lines=1000)
 """What is shown when it is asked for."""
 
 _NAMES = 20
+_TAB = "\u2192   "
+"""A tab as it is shown: an arrow, so that it differs from spaces."""
+
 _MORE = "`envcap show LOCK --patches` shows all"
 
 
@@ -108,4 +111,5 @@ def _diff_lines(row: PatchedFile) -> list[str]:
     if row.diff is None:
         return []
     more = [f"... {counted(row.diff.hidden, 'more line')}"] if row.diff.hidden else []
-    return [*row.diff.lines, *more, *([f"({row.diff.note})"] if row.diff.note else [])]
+    lines = [line.replace("\t", _TAB) for line in row.diff.lines]
+    return [*lines, *more, *([f"({row.diff.note})"] if row.diff.note else [])]

@@ -15,7 +15,7 @@ from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
-from envcap.patched import PatchedFile, compare_patches
+from envcap.patched import PatchedFile, compare_patches, impatient
 from envcap.render import counted, human_size, table
 from envcap.scan import find_prefix
 from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
@@ -157,8 +157,8 @@ def _compared(found: Snapshot, folder: Path, world: World, talk: Talk) -> tuple[
     """Compare patched files with what their artifacts hold, now that their bytes lie beside the lock."""
     if not any(package.patches for package in found.lockfile.packages):
         return ()
-    with talk.step("Comparing patched files"):
-        return compare_patches(found.lockfile, blobs=open_lock(folder).blobs, world=world, limits=SHORT)
+    with talk.step("Comparing patched files"), impatient(world) as hasty:
+        return compare_patches(found.lockfile, blobs=open_lock(folder).blobs, world=hasty, limits=SHORT)
 
 
 def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, seconds: float, talk: Talk) -> None:

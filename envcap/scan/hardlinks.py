@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 6
 MAX_FOLDERS: Final = 20_000
 MAX_SECONDS: Final = 2.0
 
+_NOTHING = (-1, -1)
 _MARKER = "pyvenv.cfg"
 _SITE = "/site-packages/"
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "dist-packages", "blobs"})
@@ -77,9 +78,9 @@ def find_shared(
     wanted = [file for path in paths if (file := _look(prefix, path)) is not None]
     if not wanted:
         return ()
-    _search_cache(cache, wanted)
-    own = prefix.resolve()
     deadline = clock() + MAX_SECONDS
+    _search_cache(cache, wanted, lambda: clock() > deadline)
+    own = prefix.resolve()
     for environment in _environments(roots, lambda: clock() > deadline):
         if all(file.is_found for file in wanted):
             break
@@ -112,19 +113,26 @@ def _look(prefix: Path, path: str) -> _Wanted | None:
     return _Wanted(path, (state.st_dev, state.st_ino), state.st_nlink - 1, 0, set())
 
 
-def _search_cache(cache: Path, wanted: Sequence[_Wanted]) -> None:
+def _search_cache(cache: Path, wanted: Sequence[_Wanted], is_over: Callable[[], bool]) -> None:
     """Look into each unpacked wheel of uv's cache (`archive-v0/ID/`) for the files at their own places."""
-    buckets = [bucket for bucket in _folders(cache) if bucket.name.startswith("archive-v")]
-    for archive in (folder for bucket in buckets for folder in _folders(bucket)):
-        data: list[Path] | None = None
-        for file in wanted:
-            inside = file.path.partition(_SITE)[2]
-            if inside:
-                file.cached += _identity(archive / inside) == file.identity
-                continue
-            if data is None:
-                data = [folder / "data" for folder in _folders(archive) if folder.name.endswith(".data")]
-            file.cached += any(_identity(folder / file.path) == file.identity for folder in data)
+    # Most unpacked wheels are of other projects: one look at the top of each path tells.
+    tops: dict[str, list[tuple[_Wanted, str]]] = {}
+    for file in wanted:
+        inside = file.path.partition(_SITE)[2]
+        if inside:
+            tops.setdefault(inside.partition("/")[0], []).append((file, inside))
+    outside = [file for file in wanted if _SITE not in file.path]
+    for bucket in _folders(cache):
+        for archive in _folders(bucket) if bucket.name.startswith("archive-v") else ():
+            if is_over():
+                return
+            for top, files in tops.items():
+                if _identity(archive / top) != _NOTHING:
+                    for file, inside in files:
+                        file.cached += _identity(archive / inside) == file.identity
+            data = [folder / "data" for folder in _folders(archive) if folder.name.endswith(".data")] if outside else []
+            for file in outside:
+                file.cached += any(_identity(folder / file.path) == file.identity for folder in data)
 
 
 def _environments(roots: Sequence[Path], is_over: Callable[[], bool]) -> Iterator[Path]:
@@ -174,5 +182,5 @@ def _identity(path: Path) -> tuple[int, int]:
     try:
         state = path.lstat()
     except OSError:
-        return (-1, -1)
+        return _NOTHING
     return (state.st_dev, state.st_ino)

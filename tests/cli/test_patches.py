@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,14 @@ def test_the_lock_has_no_trace_of_the_diffs(patched: Flow) -> None:
     patched.snapshot("--json")
     assert (patched.lock / LOCK_NAME).read_bytes() == first
     assert b"ALPHA" not in first
+
+
+def test_any_text_can_be_shown_on_any_terminal(flow: Flow) -> None:
+    (flow.site_packages / "beta.py").write_bytes("if VALUE:\n\tNAME = 'é'\r\n".encode())
+    assert "      +\u2192   NAME = 'é'\ufffd\n" in flow.snapshot().out
+    narrow = replace(flow, settings={"PYTHONIOENCODING": "ascii"}).spawn("show", flow.lock, "--patches")
+    assert narrow.status == 0, narrow.err
+    assert "      +\\u2192   NAME = '\\xe9'\\ufffd\n" in narrow.out
 
 
 def test_many_patches_are_cut_short_and_counted(flow: Flow) -> None:
