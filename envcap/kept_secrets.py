@@ -76,7 +76,7 @@ def refuse_secrets(kept: KeptFiles, store: Store, *, allowed: Sequence[str]) -> 
         one = len(refused) == 1
         raise SecretError(
             f"{'A file' if one else f'{len(refused)} files'} that the lock would keep "
-            f"{'looks like a credential' if one else 'look like credentials'}; nothing was written:\n  "
+            f"{'looks like a credential' if one else 'look like credentials'}; no lock was written:\n  "
             + "\n  ".join(rows[:_SHOWN] + more),
             hint=f"take {'it' if one else 'them'} out of the environment or, if no secret, add `{options}`",
         )

@@ -18,7 +18,7 @@ def test_an_unowned_file_with_a_token_stops_the_snapshot(flow: Flow) -> None:
     answer = flow.snapshot()
     assert (answer.status, answer.out) == (1, "")
     assert answer.err == (
-        "error: A file that the lock would keep looks like a credential; nothing was written:\n"
+        "error: A file that the lock would keep looks like a credential; no lock was written:\n"
         "  notes/to do.txt: a GitHub token (line 2)\n"
         "\n"
         "hint: take it out of the environment or, if no secret, add `--allow-secret 'notes/to do.txt'`\n"
