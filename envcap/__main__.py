@@ -1,6 +1,7 @@
 """`python -m envcap` and the console script."""
 
 import gc
+import io
 import sys
 
 from envcap.cli.app import run
@@ -10,6 +11,9 @@ def main() -> None:
     """Run the command line and exit with its status."""
     # Tens of thousands of entries live at once and hardly any cycles: looking for those is wasted time.
     gc.set_threshold(100_000, 50, 100)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

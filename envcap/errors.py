@@ -51,6 +51,10 @@ class ScanError(EnvcapError):
     """A prefix is not an environment, or its interpreter doesn't answer."""
 
 
+class SecretError(EnvcapError):
+    """A file that would be kept with a lock looks like a credential."""
+
+
 class SourceError(EnvcapError):
     """An index, mirror or other source answers wrongly or not at all."""
 

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from envcap.sources.scrub import scrub_url
 from envcap.world import World
 
 _DOWNLOADS = 8
+_TAIL = 128 << 10
+"""Bytes at a wheel's end that hold the central directory of all but the largest."""
 
 
 class StandaloneLocator:
@@ -100,6 +102,10 @@ class PinnedArtifacts:
         if size < 0 and blobs.has(Digest(sha256)):
             return blobs.verified(Digest(sha256))
         return self.artifact(artifact)
+
+    def reading(self, artifact: Artifact) -> AbstractContextManager[RandomAccess]:
+        """Open a wheel to look at parts of it; see `Fetcher.reading`."""
+        return self._fetcher.reading(artifact, tail=_TAIL)
 
     def open_deb(self) -> OpenDeb:
         """Give a function that opens an OS package for reading."""

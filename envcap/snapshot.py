@@ -14,6 +14,7 @@ from envcap.environment import Environment, Finding, FindingLevel, InterpreterFa
 from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
+from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
@@ -36,6 +37,7 @@ from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
 from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.system import pin_system, pins_of
+from envcap.taint import Taint, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
@@ -53,6 +55,7 @@ class SnapshotRequest:
         suite: Debian suite, or empty to choose.
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
+        allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
     """
 
     prefix: Path
@@ -61,6 +64,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    allow_secret: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ class Snapshot:
         results: The proof of each distribution.
         prediction: The image that the live files give.
         findings: What the user should know, warnings first.
+        taints: Edited files that other environments share; they name paths of this machine, for its user only.
     """
 
     lockfile: Lockfile
@@ -82,6 +87,7 @@ class Snapshot:
     results: tuple[ProofResult, ...]
     prediction: Prediction
     findings: tuple[Finding, ...]
+    taints: tuple[Taint, ...] = ()
 
 
 def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Snapshot:
@@ -110,6 +116,16 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         layout = layout_of(environment.interpreter.version)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
         captured, unowned_kept, unowned_findings = lock_unowned(environment, limit=request.max_unowned)
+        step("credentials", 0, 0)
+        kept = KeptFiles(
+            packages=packages.packages,
+            unowned=captured,
+            contents=dict((*packages.kept, *unowned_kept)),
+            local_files=local_files(results),
+            layout=layout,
+        )
+        secret_findings = refuse_secrets(kept, world.store, allowed=request.allow_secret)
+        taints = find_taints(environment, packages.packages, world.machine)
         step("interpreter", 0, 0)
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
@@ -143,7 +159,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *interpreter_findings, *system_findings, *revision_findings(origin_of(environment.interpreter), system),
+        *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
+        *revision_findings(origin_of(environment.interpreter), system),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
@@ -152,6 +169,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         results=results,
         prediction=prediction,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
+        taints=taints,
     )
 
 

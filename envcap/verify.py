@@ -6,7 +6,7 @@ Levels, strongest first: `manifest` (the same blobs), `config` (the same tars an
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envcap.digest import Digest
 from envcap.errors import SinkError
@@ -128,6 +128,20 @@ def compare_images(
     if found.diff_ids == tuple(layer.diff_id for layer in reference.layers):
         reasons = ["every layer is equal; only the config differs (variables, command, labels or creation time)"]
     return Verdict(level=Level.CONTENT, image_id=found.image_id, expected=reference.image_id, reasons=tuple(reasons))
+
+
+def label_differences(verdict: Verdict, labels: Mapping[str, str]) -> Verdict:
+    """Say of each path that differs what the lock itself did to it, if anything: the image may lack that patch.
+
+    Args:
+        verdict: From `compare_images`.
+        labels: By path, such as `edited by a patch of beta`.
+    """
+    rows = [
+        replace(row, cause=f"{labels[row.path]}; {row.cause}") if row.path in labels else row
+        for row in verdict.differences
+    ]
+    return replace(verdict, differences=tuple(rows))
 
 
 def _differences(

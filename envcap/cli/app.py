@@ -60,6 +60,10 @@ def snapshot(
     suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
     max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    allow_secret: Annotated[
+        list[str] | None,
+        typer.Option("--allow-secret", metavar="FILE", help="Keep FILE though it looks like a credential."),
+    ] = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -81,6 +85,7 @@ def snapshot(
             suite=suite,
             refresh_system=refresh_system,
             max_unowned=max_unowned,
+            allow_secret=tuple(allow_secret or ()),
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,
@@ -180,11 +185,20 @@ def check(
 
 
 @app.command()
-def show(lock: LockArgument, as_json: JsonOption = False) -> None:
+def show(
+    lock: LockArgument,
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Show every patched file, with its diff, instead.")
+    ] = False,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Summarise a lock, with sizes."""
     from envcap.cli.show import show_command  # noqa: PLC0415  # commands load when they run
 
-    show_command(lock, as_json=as_json)
+    show_command(lock, as_json=as_json, patches=patches, index=tuple(index or ()), offline=offline, store=store)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from envcap.blobs import kept_hashes, open_lock
+from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
@@ -13,13 +14,21 @@ from envcap.render import columns, counted, human_size, table
 _SHOWN = 12
 
 
-def show_command(lock: Path, *, as_json: bool) -> None:
-    """Summarise a lock.
+def show_command(
+    lock: Path, *, as_json: bool, patches: bool, index: tuple[str, ...], offline: bool, store: Path | None
+) -> None:
+    """Summarise a lock; with `patches`, show instead all that was patched.
 
     Raises:
         LockfileError: It can't be read.
+        EnvcapError: The store can't be opened (`patches` only).
     """
-    lockfile = open_lock(lock).lockfile
+    folder = open_lock(lock)
+    lockfile = folder.lockfile
+    if patches:
+        found = read_patches(folder, WHOLE, index=index, offline=offline, store=store)
+        print_data(json.dumps({"patched": table_of(found)}) if as_json else patched_files(found, names=len(found)))
+        return
     if as_json:
         print_data(json.dumps({"digest": str(environment_digest(lockfile)), **to_table(lockfile)}))
         return
@@ -35,6 +44,9 @@ def show_command(lock: Path, *, as_json: bool) -> None:
     if needed:
         print_data("\nOS packages for libraries:")
         print_data(visible_lines(columns([(row.name, row.version, row.because[0]) for row in needed])))
+    if any(package.patches for package in lockfile.packages):
+        # A summary asks nobody: it shows the diffs of which this machine has both sides.
+        print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
 
 
 def visible_lines(text: str) -> str:

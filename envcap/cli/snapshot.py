@@ -3,20 +3,23 @@
 import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
+from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
+from envcap.patched import PatchedFile, compare_patches, impatient
 from envcap.render import counted, human_size, table
 from envcap.scan import find_prefix
 from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
-from envcap.world import open_world
+from envcap.world import World, open_world
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _SHOWN = 20
@@ -34,6 +37,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    allow_secret: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -65,6 +69,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            allow_secret=options.allow_secret,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -74,10 +79,11 @@ def snapshot_command(options: SnapshotOptions) -> None:
             from envcap.cli.export import write_export  # noqa: PLC0415  # most snapshots export nothing
 
             write_export(folder / LOCK_NAME, form, world, talk)
+        patches = () if options.as_json else _compared(found, folder, world, talk)
     if options.as_json:
         print_data(json.dumps(_as_json(found, folder)))
         return
-    _report(found, folder, time.monotonic() - started, talk)
+    _report(found, patches, folder, time.monotonic() - started, talk)
 
 
 def _check_options(options: SnapshotOptions) -> None:
@@ -147,12 +153,22 @@ def _as_json(found: Snapshot, folder: Path) -> dict[str, object]:
     }
 
 
-def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
+def _compared(found: Snapshot, folder: Path, world: World, talk: Talk) -> tuple[PatchedFile, ...]:
+    """Compare patched files with what their artifacts hold, now that their bytes lie beside the lock."""
+    if not any(package.patches for package in found.lockfile.packages):
+        return ()
+    with talk.step("Comparing patched files"), impatient(world) as hasty:
+        return compare_patches(found.lockfile, blobs=open_lock(folder).blobs, world=hasty, limits=SHORT)
+
+
+def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, seconds: float, talk: Talk) -> None:
     warnings = [row for row in found.findings if row.level is FindingLevel.WARNING]
     for row in warnings[:_SHOWN]:
         talk.warn(row.message)
     if len(warnings) > _SHOWN:
         talk.say(f"... and {len(warnings) - _SHOWN} more warnings (all of them with `--json`)")
+    for line in taint_lines(found.taints):
+        talk.say(line)
     lock, counts = found.lockfile, _counts(found)
     notes = len(found.findings) - len(warnings)
     pages = sum(result.pages for result in found.results)
@@ -173,6 +189,8 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("image ID", str(found.prediction.image_id)),
     ]
     print_data(table(rows))
+    if patches:
+        print_data(f"\n{patched_files(patches)}")
     aside = f", {counted(notes, 'note')}" if notes else ""
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"

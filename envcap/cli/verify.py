@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envcap.blobs import LockFolder, open_lock
 from envcap.cli.machine import this_machine
+from envcap.cli.patches import SHORT, local_patches, patched_files, table_of
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import Digest
 from envcap.errors import BuildError, DifferenceError
@@ -16,10 +17,11 @@ from envcap.oci.contents import FoundImage, open_archive, open_image
 from envcap.oci.docker import docker_reference, save_image
 from envcap.oci.image import Image
 from envcap.oci.layers import FileFacts, FoundLayer, read_files
+from envcap.patched import list_patches, patch_labels
 from envcap.rebuild import choose_platform, rebuild_lock
 from envcap.render import columns
 from envcap.store import open_store
-from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level
+from envcap.verify import Level, Verdict, check_integrity, compare_images, expected_level, label_differences
 from envcap.world import Machine, open_world
 
 _SHOWN = 40
@@ -42,9 +44,11 @@ def verify_command(
             layers = check_integrity(found)
         verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
     if as_json:
-        print_data(json.dumps(_as_json(verdict)))
+        print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))}))
     else:
         _report(verdict)
+        if any(package.patches for package in folder.lockfile.packages):
+            print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
     if verdict.level is Level.NONE:
         raise DifferenceError(
             f"{image} does not hold what the lock says: {len(verdict.differences)} files differ",
@@ -89,7 +93,8 @@ def _by_files(
         if verdict is not None:
             return verdict
         with talk.step("Comparing files"):
-            return compare_images(found, layers, image, *_reference(image, found, layers))
+            verdict = compare_images(found, layers, image, *_reference(image, found, layers))
+            return label_differences(verdict, patch_labels(folder.lockfile))
 
 
 def _reference(

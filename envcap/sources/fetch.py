@@ -1,18 +1,21 @@
 """Having a pinned file in the store: as it is there, from beside the lock, or from a source by name and hash."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from envcap.archives.access import FileReader, RandomAccess
 from envcap.digest import CHUNK_SIZE, Digest
-from envcap.errors import DigestError, MissingArtifactError, SourceError
+from envcap.errors import ArchiveError, DigestError, MissingArtifactError, SourceError
 from envcap.lockfile.model import CAPTURED, Artifact
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.download import Sink, download
 from envcap.sources.http import OFFLINE_HINT, Session
 from envcap.sources.locate import FilePlace, Locator, Refusal
 from envcap.sources.location import path_of_file_url
+from envcap.sources.ranges import open_remote
 from envcap.store.blobs import BlobStore
 
 SIMPLE_INDEX: Final = "simple-index"
@@ -85,6 +88,41 @@ class Fetcher:
             else:
                 return digest
         raise _missing(artifact, refusals, offline=self._session.offline)
+
+    @contextmanager
+    def reading(self, artifact: Artifact, *, tail: int) -> Iterator[RandomAccess]:
+        """Open a file where it is, to look at parts of it: from a server, nothing else is fetched.
+
+        Its hash was checked only if it lies in the store, so this is for showing, never for building.
+
+        Args:
+            artifact: What is pinned.
+            tail: Bytes at the end that a server is first asked for.
+
+        Raises:
+            MissingArtifactError: No source has it.
+        """
+        digest = Digest(artifact.sha256)
+        with ExitStack() as stack:
+            if self.store.has(digest, size=artifact.size):
+                yield stack.enter_context(FileReader(self.store.path(digest)))
+                return
+            refusals: list[Refusal] = []
+            for place in self._places(artifact):
+                if isinstance(place, Refusal):
+                    refusals.append(place)
+                    continue
+                try:
+                    opened = open_remote(self._session, place.url, tail=tail, meter=Meter(), size=artifact.size)
+                    reader = stack.enter_context(opened)
+                    if reader.size == artifact.size:
+                        break
+                    refusals.append(Refusal(shown=place.shown, answer="has another size"))
+                except (SourceError, ArchiveError) as error:
+                    refusals.append(Refusal(shown=place.shown, answer=error.message))
+            else:
+                raise _missing(artifact, refusals, offline=self._session.offline)
+            yield reader
 
     def _places(self, artifact: Artifact) -> Iterator[FilePlace | Refusal]:
         for folder in self._blob_folders:

@@ -1,4 +1,4 @@
-"""uv's own view of this machine's indexes: `uv.toml` files and `UV_*` variables.
+"""uv's own view of this machine: `uv.toml` files and `UV_*` variables, for its indexes and its cache.
 
 Source: uv documentation, "Configuration files", "Package indexes" and "Environment variables": system, user and project
 files, then variables; lists of a stronger file come first. The user's choice in a project's `pyproject.toml` is left
@@ -55,6 +55,24 @@ def read_uv_settings(environ: Mapping[str, str], home: Path, cwd: Path, *, root:
         credentials=tuple(_named_credentials(environ, found.named)),
         findings=tuple(findings),
     )
+
+
+def uv_cache_folder(environ: Mapping[str, str], home: Path, cwd: Path, *, root: Path = Path("/")) -> Path:
+    """Tell where uv keeps what it installs from: `UV_CACHE_DIR`, `cache-dir`, or its folder in the user's cache.
+
+    Args:
+        environ: The process's environment variables.
+        home: The user's home.
+        cwd: The folder whose own `uv.toml` counts.
+        root: Where `/etc` lies.
+    """
+    named = environ.get("UV_CACHE_DIR", "")
+    for path in () if named else _config_files(environ, home, cwd, root):
+        named = named or _text(_read_file(path, []).get("cache-dir"))
+    if named:
+        return cwd / named
+    cache = environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if cache.startswith("/") else home / ".cache") / "uv"
 
 
 def _take_variables(environ: Mapping[str, str], found: _Found) -> None:

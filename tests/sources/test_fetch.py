@@ -230,3 +230,50 @@ def test_a_damaged_object_is_fetched_anew(store: Store) -> None:
         fetch.fetch(artifact())
     with store.blobs.open_verified(Digest.of(DATA)) as file:
         assert file.read() == DATA
+
+
+@pytest.fixture
+def large() -> bytes:
+    return b"".join(sha256(b"%d" % number).digest() for number in range(20_000))
+
+
+def test_parts_of_a_file_are_read_where_it_lies(store: Store, large: bytes) -> None:
+    with serve(Index()) as index:
+        index.add("demo", NAME, large)
+        with fetcher(store, index.simple) as fetch:
+            with fetch.reading(artifact(large), tail=1000) as reader:
+                assert reader.read_at(len(large) - 10, 10) == large[-10:]
+                assert reader.read_at(5, 100) == large[5:105]
+            ranges = [request.headers.get("range", "") for request in index.asked(PATH)]
+            assert ranges == [f"bytes={len(large) - 1000}-{len(large) - 1}", "bytes=5-104"]
+            assert not kept(store, large)
+            store.blobs.add_bytes(large)
+            with fetch.reading(artifact(large), tail=1000) as reader:
+                assert reader.read_at(0, 10) == large[:10]
+            assert len(index.asked(PATH)) == 2
+
+
+def test_parts_are_read_from_the_first_place_that_has_the_right_size(
+    store: Store, large: bytes, tmp_path: Path
+) -> None:
+    pinned = artifact(large)
+    (tmp_path / pinned.sha256).write_bytes(b"cut off")
+    with serve(Index()) as first, serve(Index()) as second:
+        first.add("demo", NAME, large)
+        first.always[PATH] = Fault(status=500)
+        second.add("demo", NAME, large)
+        with (
+            fetcher(store, first.simple, second.simple, blobs=(tmp_path,)) as fetch,
+            fetch.reading(pinned, tail=100) as reader,
+        ):
+            assert reader.read_at(0, 10) == large[:10]
+
+
+def test_where_nobody_has_a_file_its_parts_are_missing(store: Store) -> None:
+    with (
+        fetcher(store, "https://127.0.0.1:9/simple", offline=True) as fetch,
+        pytest.raises(MissingArtifactError, match="not asked") as caught,
+        fetch.reading(artifact(), tail=10),
+    ):
+        pass
+    assert caught.value.hint == OFFLINE_HINT

@@ -6,6 +6,7 @@ import pytest
 
 from envcap.errors import UsageError
 from envcap.sources.settings import DEFAULT_TIMEOUT, IndexSettings, builtin_index_url, find_index_settings
+from envcap.sources.uv_settings import uv_cache_folder
 
 
 def write(path: Path, text: str) -> None:
@@ -185,3 +186,24 @@ def test_proxies_come_from_the_given_variables(tmp_path: Path) -> None:
     assert (proxies.http, proxies.https) == ("", "http://proxy.example.org:3128")
     assert proxies.bypass == ("a.example.org", ".b.example.org")
     assert find(tmp_path, {"PIP_PROXY": "proxy.example.org:1"}).proxies.http == "http://proxy.example.org:1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "config", "expected"),
+    [
+        ({}, "", "home/.cache/uv"),
+        ({"XDG_CACHE_HOME": "/caches"}, "", "/caches/uv"),
+        ({"XDG_CACHE_HOME": "relative"}, "", "home/.cache/uv"),
+        ({}, 'cache-dir = "/big/uv"', "/big/uv"),
+        ({"UV_NO_CONFIG": "1"}, 'cache-dir = "/big/uv"', "home/.cache/uv"),
+        ({"UV_CACHE_DIR": "/named", "XDG_CACHE_HOME": "/caches"}, 'cache-dir = "/big/uv"', "/named"),
+        ({"UV_CACHE_DIR": "here"}, "", "work/here"),
+        ({}, "cache-dir = [", "home/.cache/uv"),
+    ],
+)
+def test_uv_s_cache_is_where_uv_has_it(tmp_path: Path, environ: dict[str, str], config: str, expected: str) -> None:
+    home, work = tmp_path / "home", tmp_path / "work"
+    work.mkdir()
+    (home / ".config/uv").mkdir(parents=True)
+    (home / ".config/uv/uv.toml").write_text(config)
+    assert uv_cache_folder(environ, home, work, root=tmp_path) == tmp_path / expected

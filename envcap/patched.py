@@ -1,0 +1,214 @@
+"""The patches of a lock, for people: what was edited, added and deleted, with a short diff of texts.
+
+The lock keeps the new bytes alone. The old ones are the artifact's: they are read from it where it is (in the store,
+beside the lock, or on an index, from which only those members are fetched), and if nobody has it, that is said. So a
+lock holds no copy of what is public, and its bytes do not depend on whether a diff could be made.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from envcap.archives.zip import ZipArchive, open_zip
+from envcap.build.package import package_entries
+from envcap.digest import Digest
+from envcap.entry import Content, Entry
+from envcap.errors import BuildError, EnvcapError
+from envcap.files import FileContent
+from envcap.lockfile.model import Lockfile, Package, Patch
+from envcap.pinned import PinnedArtifacts
+from envcap.recipe import ENVIRONMENT_ROOT
+from envcap.secrets.scanner import find_secret
+from envcap.sources.http import Session
+from envcap.textdiff import LARGEST_TEXT, TextDiff, compare_texts
+from envcap.wheel.layout import layout_of
+from envcap.world import World
+
+_AT_ONCE = 8
+_PATIENCE = 3.0
+"""Seconds that a diff may keep a snapshot waiting for one answer; the lock is written by then."""
+
+_PAUSE = 0.25
+_EXECUTABLE, _PLAIN = "0755", "0644"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedFile:
+    """One patch, for people.
+
+    Attributes:
+        package: Name of its package.
+        version: Its version.
+        patch: What the lock says.
+        diff: How the contents differ; None if that was not asked, or goes without saying (`deleted`).
+    """
+
+    package: str
+    version: str
+    patch: Patch
+    diff: TextDiff | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffLimits:
+    """How much is looked at.
+
+    Attributes:
+        files: Files whose contents are compared, edited ones first.
+        lines: Lines of each diff.
+    """
+
+    files: int
+    lines: int
+
+
+def list_patches(lockfile: Lockfile) -> tuple[PatchedFile, ...]:
+    """List the patches of a lock in its own order."""
+    return tuple(
+        PatchedFile(package=package.name, version=package.version, patch=patch)
+        for package in lockfile.packages
+        for patch in package.patches
+    )
+
+
+def compare_patches(lockfile: Lockfile, *, blobs: Path, world: World, limits: DiffLimits) -> tuple[PatchedFile, ...]:
+    """List the patches of a lock with their diffs, as far as the limits go.
+
+    Args:
+        lockfile: The lock.
+        blobs: The folder of bytes kept beside it.
+        world: Has the artifacts, or may ask for them; offline, only what lies on this machine is read.
+        limits: How much is looked at.
+    """
+    comparison = _Comparison(lockfile, blobs, world, limits.lines)
+    rows = list_patches(lockfile)
+    ranked = sorted(range(len(rows)), key=lambda number: (_RANKS[rows[number].patch.change], number))
+    wanted = {number for number in ranked[: limits.files] if rows[number].patch.change != "deleted"}
+    jobs: list[tuple[Package, list[int]]] = []
+    start = 0
+    for package in lockfile.packages:
+        chosen = [number for number in range(start, start + len(package.patches)) if number in wanted]
+        start += len(package.patches)
+        if chosen:
+            jobs.append((package, chosen))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(lambda job: comparison.diffs(job[0], [rows[number].patch for number in job[1]]), jobs))
+    diffs = {
+        number: diff
+        for (_, chosen), row in zip(jobs, found, strict=True)
+        for number, diff in zip(chosen, row, strict=True)
+    }
+    return tuple(replace(row, diff=diffs.get(number)) for number, row in enumerate(rows))
+
+
+@contextmanager
+def impatient(world: World) -> Iterator[World]:
+    """Give the same world with connections that give up soon, for what is nice to have."""
+    settings = replace(world.session.settings, timeout=min(world.session.settings.timeout, _PATIENCE))
+    offline = world.session.offline
+    with Session(settings, offline=offline, sleep=lambda seconds: time.sleep(min(seconds, _PAUSE))) as session:
+        yield replace(world, session=session)
+
+
+def group_patches(rows: Iterable[PatchedFile]) -> list[tuple[str, list[PatchedFile]]]:
+    """Group patches by package, as `beta 2.1`."""
+    return [(title, list(group)) for title, group in groupby(rows, key=lambda row: f"{row.package} {row.version}")]
+
+
+def patch_labels(lockfile: Lockfile) -> dict[str, str]:
+    """Say of each patched path of the image, relative to its root, what the lock did to it."""
+    return {
+        f"{ENVIRONMENT_ROOT}/{row.patch.path}": f"{row.patch.change} by a patch of {row.package}"
+        for row in list_patches(lockfile)
+    }
+
+
+_RANKS = {"edited": 0, "added": 1, "deleted": 2}
+
+
+class _Comparison:
+    """Reads both sides of patches."""
+
+    def __init__(self, lockfile: Lockfile, blobs: Path, world: World, lines: int) -> None:
+        self._pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
+        self._layout = layout_of(lockfile.interpreter.version)
+        self._blobs = blobs
+        self._offline = world.machine.offline
+        self._lines = lines
+
+    def diffs(self, package: Package, patches: Sequence[Patch]) -> list[TextDiff]:
+        """Compare some patches of one package."""
+        edited = {patch for patch in patches if patch.change == "edited" and not patch.target}
+        if not edited:
+            return [self._added(patch) for patch in patches]
+        artifact = package.artifacts[0]
+        try:
+            with self._pinned.reading(artifact) as reader:
+                archive = open_zip(reader, name=artifact.file)
+                entries = self._originals(archive, package, artifact.file)
+                return [self._edited(patch, entries) if patch in edited else self._added(patch) for patch in patches]
+        except EnvcapError as error:
+            note = self._missing(artifact.file, error)
+            return [TextDiff(note=note) if patch in edited else self._added(patch) for patch in patches]
+
+    def _originals(self, archive: ZipArchive, package: Package, file: str) -> dict[str, Entry]:
+        """Give what the artifact alone brings, by path; its RECORD, of which nobody asks, is not read."""
+        bare = replace(package, patches=(), proof="captured")
+        entries = package_entries(archive, bare, file=file, layout=self._layout, blobs=self._pinned)
+        return {entry.path: entry for entry in entries}
+
+    def _missing(self, file: str, error: EnvcapError) -> str:
+        if self._offline:
+            return f"the diff needs {file}, which is not on this machine (`envcap show --patches` asks the index)"
+        return f"the diff needs {file}. {error.message}"
+
+    def _added(self, patch: Patch) -> TextDiff:
+        if patch.target:
+            return TextDiff(note=f"a link to {patch.target}")
+        try:
+            return self._compare(patch, b"", self._new(patch))
+        except EnvcapError as error:
+            return TextDiff(note=error.message)
+
+    def _edited(self, patch: Patch, entries: Mapping[str, Entry]) -> TextDiff:
+        entry = entries.get(f"{ENVIRONMENT_ROOT}/{patch.path}")
+        if entry is None:
+            return TextDiff(note="the artifact does not hold it")
+        if max(entry.content.size, patch.size) > LARGEST_TEXT:
+            return TextDiff(note=f"too large for a diff: {entry.content.size} bytes before, {patch.size} after")
+        try:
+            old, new = _bytes(entry.content), self._new(patch)
+        except EnvcapError as error:
+            return TextDiff(note=error.message)
+        if old != new:
+            return self._compare(patch, old, new)
+        before, after = (_EXECUTABLE if flag else _PLAIN for flag in (entry.mode & 0o111, patch.executable))
+        return TextDiff(note=f"mode {before} before, {after} after; the same content")
+
+    def _compare(self, patch: Patch, old: bytes, new: bytes) -> TextDiff:
+        # A credential that was allowed into the lock is not for a terminal or a log.
+        if find_secret(patch.path, [old]) or find_secret(patch.path, [new]):
+            return TextDiff(note="not shown: it looks like a credential")
+        return compare_texts(old, new, limit=self._lines)
+
+    def _new(self, patch: Patch) -> bytes:
+        if patch.size > LARGEST_TEXT:
+            raise BuildError(f"too large to be shown: {patch.size} bytes")
+        data = _bytes(FileContent(path=self._blobs / patch.sha256, size=patch.size))
+        if Digest.of(data).hex != patch.sha256:
+            raise BuildError(f"the blob {patch.sha256[:12]} beside the lock is damaged")
+        return data
+
+
+def _bytes(content: Content) -> bytes:
+    """Read a content whole, as far as it may be shown."""
+    data = bytearray()
+    for chunk in content.chunks():
+        data += chunk
+        if len(data) > LARGEST_TEXT:
+            break
+    return bytes(data)

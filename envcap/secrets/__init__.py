@@ -1,0 +1,1 @@
+"""What looks like a credential: shapes of tokens and keys, and the places where tools keep passwords. Pure."""
