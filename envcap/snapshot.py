@@ -30,10 +30,10 @@ from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import RECIPE
-from envcap.scan import scan_environment
+from envcap.scan import Beyond, scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.runner import SubprocessRunner
-from envcap.system import pin_system, pins_of
+from envcap.system import find_foreign_packages, pin_system, pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
@@ -51,6 +51,8 @@ class SnapshotRequest:
         suite: Debian suite, or empty to choose.
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
+        executable: The interpreter, where a whole Python is captured.
+        user_site: Take the user's own packages or not; None to do as the interpreter would.
     """
 
     prefix: Path
@@ -59,6 +61,8 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    executable: Path | None = None
+    user_site: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +98,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
-        environment = expand_editables(scanned)
+        environment = _scan(request, world, step)
     platform = _platform(environment)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
@@ -114,6 +117,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             version=interpreter.version,
             requested=request.system,
             site_packages=environment.site_packages,
+            installed=tuple((package.name, package.version) for package in environment.os_packages),
         )
         pins = pins_of(request.previous)
         system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
@@ -146,6 +150,24 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction=prediction,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
     )
+
+
+def _scan(request: SnapshotRequest, world: World, step: Callable[[str, int, int], None]) -> Environment:
+    """Scan; once more if packages of the operating system turn out to be of no archive, to capture their files."""
+
+    def scan(foreign: frozenset[str]) -> Environment:
+        return scan_environment(
+            request.prefix,
+            run=SubprocessRunner(world.machine.environ),
+            progress=step,
+            executable=request.executable,
+            beyond=Beyond(user_site=request.user_site, environ=world.machine.environ, foreign=foreign),
+        )
+
+    environment = scan(frozenset())
+    pins = pins_of(request.previous)
+    foreign = find_foreign_packages(environment, _platform(environment), request.suite, pins, world)
+    return expand_editables(scan(foreign) if foreign else environment)
 
 
 def predict(

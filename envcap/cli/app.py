@@ -45,7 +45,7 @@ _UsageError = typer.BadParameter.__mro__[1]
 @app.command()
 def snapshot(
     prefix: Annotated[
-        Path | None, typer.Argument(metavar="[PREFIX]", help="A virtual environment [default: the active one].")
+        Path | None, typer.Argument(metavar="[PREFIX]", help="An environment or interpreter [default: the active one].")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="Name of the lock [default: the environment's folder].")] = "",
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
@@ -60,6 +60,12 @@ def snapshot(
     suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
     max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    user_site: Annotated[
+        bool | None,
+        typer.Option(
+            "--user-site/--no-user-site", help="Take the user's own packages too [default: as Python imports]."
+        ),
+    ] = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -81,6 +87,7 @@ def snapshot(
             suite=suite,
             refresh_system=refresh_system,
             max_unowned=max_unowned,
+            user_site=user_site,
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,

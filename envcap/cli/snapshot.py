@@ -34,6 +34,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    user_site: bool | None
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -51,8 +52,9 @@ def snapshot_command(options: SnapshotOptions) -> None:
     talk = Talk()
     _check_options(options)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
-    prefix = find_prefix(options.prefix, machine.environ).prefix
-    name = options.name or _name_of(prefix)
+    place = find_prefix(options.prefix, machine.environ)
+    prefix, is_whole = place.prefix, place.kind == "system"
+    name = options.name or (place.executable.resolve().name if is_whole else _name_of(prefix))
     if not _NAME.match(name):
         raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
     folder = options.output / name
@@ -65,6 +67,8 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            executable=place.executable if is_whole else None,
+            user_site=options.user_site,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:

@@ -89,7 +89,10 @@ def prove_distributions(
 
 def place_of(environment: Environment, distribution: Distribution) -> Place:
     """Tell where a distribution lies: beside its own metadata, whatever the environment's kind."""
-    spellings = (environment.prefix, environment.prefix.resolve(), environment.interpreter.prefix)
+    spellings = [
+        str(path) for path in (environment.prefix, environment.prefix.resolve(), environment.interpreter.prefix)
+    ]
+    spellings += sorted({file.python for file in distribution.files if file.python})
     return Place(
         layout=layout_of(environment.interpreter.version),
         site_packages=distribution.directory.rpartition("/")[0] or environment.site_packages,
