@@ -11,6 +11,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.lock.debian_base import INSTALLED
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.render import counted, human_size, table
@@ -172,7 +173,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         ("patched", _patched(found)),
-        ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
+        ("OS packages", f"{counts['system']} of Debian {_suite(lock)}{_installed(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),
     ]
@@ -191,6 +192,11 @@ def _patched(found: Snapshot) -> str:
     patched = [row for row in found.lockfile.packages if row.patches]
     files = sum(len(row.patches) for row in patched)
     return f"{counted(files, 'file')} in {', '.join(row.name for row in patched[:5])}" if patched else "nothing"
+
+
+def _installed(lock: Lockfile) -> str:
+    count = sum(INSTALLED in row.because for row in lock.system)
+    return f", {count} of them for their Python modules" if count else ""
 
 
 def _suite(lock: Lockfile) -> str:

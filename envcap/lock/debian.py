@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from envcap.environment import ElfFacts, ElfNeed, Finding
 from envcap.errors import EnvcapError, SystemPackageError
-from envcap.lock.debian_base import BASE, interpreter_packages
+from envcap.lock.debian_base import BASE, INSTALLED, interpreter_packages
 from envcap.lock.debian_closure import add_whole
 from envcap.lock.debian_deb import ReadDeb
-from envcap.lock.debian_installed import INSTALLED, prefer_installed, version_findings
+from envcap.lock.debian_installed import prefer_installed, version_findings
 from envcap.lock.debian_need import NeedResolver
 from envcap.lock.debian_rows import KIND, row_of, row_of_release, source_of
 from envcap.lock.debian_selection import Selection, StalePinError

@@ -1,14 +1,10 @@
 """OS packages that are installed live: wanted in the version that is there, as long as the suite has it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from envcap.environment import Finding
 from envcap.sources.debian_archive import DebianSuite
 from envcap.sources.debian_index import DebianPackage
-
-INSTALLED: Final = "installed on the system"
-"""Why such a package is in a lock."""
 
 
 def prefer_installed(

@@ -21,7 +21,7 @@ from envcap.scan.elf import ElfSource
 from envcap.scan.files import Tree, TreeFile, is_plain, walk_tree
 from envcap.scan.hashing import hash_files
 from envcap.scan.installed import read_installed
-from envcap.scan.os_packages import OsPackages
+from envcap.scan.os_packages import OsPackages, unpinned
 from envcap.scan.owners import assign_owners
 from envcap.scan.reader import TreeReader
 from envcap.scan.sites import Site
@@ -29,6 +29,7 @@ from envcap.wheel.layout import is_bytecode
 
 OS_PACKAGE = "os-package"
 _NAMED = 4
+_OS_INSTALLERS = frozenset({"apk", "pacman", "portage", "rpm"})
 _README = ("README", "README.txt")
 _MODULE_ENDINGS = (".py", ".so", ".pyc")
 
@@ -155,9 +156,12 @@ def beyond_findings(layers: Sequence[Layer], os_packages: OsPackages) -> list[Fi
         names = ", ".join(one.name for one in user[:_NAMED]) + more
         message = f"The user's own packages are seen too, and taken ({names}): `--no-user-site` leaves them out"
         findings.append(Finding(code="user-site", message=message))
-    base = sum(len(layer.distributions) for layer in layers if not layer.site.of_user)
+    base = [one for layer in layers if not layer.site.of_user for one in layer.distributions]
+    of_os = sum(one.installer in _OS_INSTALLERS for one in base)
+    if of_os:
+        findings.append(unpinned(of_os))
     if base or os_packages.pinned:
-        message = f"The base's packages are seen too, and taken: {base} by file, {len(os_packages.pinned)} of Debian"
+        message = f"The base's packages are seen too: {len(base)} by file, {len(os_packages.pinned)} of Debian"
         findings.append(Finding(code="system-site-packages", message=message, level=FindingLevel.NOTE))
     return findings
 

@@ -67,7 +67,7 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
         elif mine:
             claims[package.name] = mine
     if claims and not is_debian:
-        findings.append(_unpinned(len(claims)))
+        findings.append(unpinned(len(claims)))
     return OsPackages(
         pinned=tuple(OsPackage(name=package.name, version=package.version) for package in pinned),
         paths=frozenset().union(*(package.paths for package in pinned)),
@@ -115,11 +115,14 @@ def _edited(package: DpkgPackage, changes: Sequence[tuple[str, str]], folders: I
         folder = next(folder for folder in folders if path.startswith(f"{folder}/"))
         names.append(f"{path.removeprefix(f'{folder}/')} {change}")
     more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
-    message = f"Debian's {package.name} is not as it came ({', '.join(names)}{more}): its modules are captured"
+    message = f"Debian's {package.name} is not as it came ({', '.join(names)}{more}): its files count as anybody's"
     return Finding(code="os-package-edited", message=message, path=names[0].rpartition(" ")[0])
 
 
-def _unpinned(count: int) -> Finding:
+def unpinned(count: int) -> Finding:
+    """Say that packages of a system other than Debian are nothing that a lock can name."""
     packages = "1 package" if count == 1 else f"{count} packages"
-    message = f"{packages} of the operating system can't be pinned, since it is not Debian: their modules are captured"
+    message = (
+        f"{packages} of the operating system can't be pinned, since it is not Debian: their modules are taken by file"
+    )
     return Finding(code="os-package-unpinned", message=message)

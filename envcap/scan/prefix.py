@@ -57,7 +57,7 @@ def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnviron
         if not path.is_dir():
             # PREFIX/bin/python is a symlink as a rule: go up by name, never by resolving it.
             _refuse_foreign_file(path)
-            if not any((path.parent.parent / name).exists() for name in ("pyvenv.cfg", "conda-meta")):
+            if not _is_in_environment(path):
                 return open_interpreter(path)
             path = path.parent.parent
     except OSError as error:
@@ -99,13 +99,24 @@ def _open_prefix(prefix: Path) -> VirtualEnvironment:
         )
     config = prefix / "pyvenv.cfg"
     if not config.is_file():
-        if any((prefix / "bin" / name).exists() for name in ("python", "python3")):
+        if _has_standard_library(prefix):
             return open_interpreter(_find_executable(prefix.resolve(strict=True)))
         raise _not_an_environment(prefix)
     real = prefix.resolve(strict=True)
     with config.open("rb") as file:
         text = file.read(_CONFIG_LIMIT).decode("utf-8", "replace")
     return VirtualEnvironment(prefix=real, executable=_find_executable(real), config=parse_config(text))
+
+
+def _has_standard_library(prefix: Path) -> bool:
+    """Tell a whole Python from a virtual environment that lost its `pyvenv.cfg`: that one's is its base's."""
+    return any(prefix.glob("lib*/python3*/os.py")) or any(prefix.glob("lib*/pypy3*/os.py"))
+
+
+def _is_in_environment(executable: Path) -> bool:
+    """Tell whether an interpreter belongs to an environment, be it a damaged one; shims and links don't."""
+    prefix = executable.parent.parent
+    return any((prefix / name).exists() for name in ("pyvenv.cfg", "conda-meta", "bin/activate"))
 
 
 def _find_executable(prefix: Path) -> Path:

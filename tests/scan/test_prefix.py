@@ -1,5 +1,6 @@
 """Finding the environment that the user means."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_conda_environment_is_not_supported_yet(tmp_path: Path) -> None:
 
 
 def test_a_whole_python_is_found_by_its_folder_and_by_its_interpreter(tmp_path: Path) -> None:
-    write(tmp_path, {"bin/python3": "#!/bin/sh\n", "bin/python3.12": "#!/bin/sh\n"})
+    write(tmp_path, {"bin/python3": "#!/bin/sh\n", "bin/python3.12": "#!/bin/sh\n", "lib/python3.12/os.py": ""})
     for name in ("python3", "python3.12"):
         (tmp_path / "bin" / name).chmod(0o755)
 
@@ -100,6 +101,22 @@ def test_a_whole_python_is_found_by_its_folder_and_by_its_interpreter(tmp_path: 
     assert by_folder.system_site_packages
     assert find_prefix(tmp_path / "bin/python3", {}) == by_folder
     assert find_prefix(tmp_path / "bin/python3.12", {}).executable == tmp_path / "bin/python3.12"
+
+
+@pytest.mark.parametrize("named", [".", "bin/python"])
+def test_an_environment_that_lost_its_pyvenv_cfg_is_not_taken_for_a_whole_python(tmp_path: Path, named: str) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "pyvenv.cfg").unlink()
+
+    with pytest.raises(ScanError, match=r"is not an environment \(expected pyvenv.cfg in it\)"):
+        find_prefix(prefix / named, {})
+
+
+def test_a_link_to_an_interpreter_elsewhere_names_that_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to(sys.executable)
+
+    assert find_prefix(tmp_path / "bin/python3", {}).kind == "system"
 
 
 def test_a_whole_python_that_may_not_be_run_is_an_error(tmp_path: Path) -> None:
