@@ -88,7 +88,10 @@ def lock_system_packages(
             # Siblings of one source are pinned to each other's versions: they go together.
             stale = kept[error.name].source
             kept = {name: package for name, package in kept.items() if package.source != stale}
-            findings.append(Finding(code="pin-dropped", message=f"The pin of Debian's {stale} was renewed: {error}"))
+            if error.name in rows:  # a version that is merely preferred is reported where another one is taken
+                findings.append(
+                    Finding(code="pin-dropped", message=f"The pin of Debian's {stale} was renewed: {error}")
+                )
             continue
         findings += version_findings(needs.installed, selection.chosen)
         return (*_write(selection, rows, platform, pins.sources), (*findings, *resolved))
