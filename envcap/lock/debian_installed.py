@@ -6,6 +6,8 @@ from envcap.environment import Finding
 from envcap.sources.debian_archive import DebianSuite
 from envcap.sources.debian_index import DebianPackage
 
+_NAMED = 10
+
 
 def prefer_installed(
     suite: DebianSuite, installed: Iterable[tuple[str, str]], pins: Mapping[str, DebianPackage]
@@ -26,13 +28,14 @@ def prefer_installed(
 
 
 def version_findings(installed: Iterable[tuple[str, str]], chosen: Mapping[str, DebianPackage]) -> list[Finding]:
-    """Report packages that the image has in another version than the live system."""
-    return [
-        Finding(
-            code="os-package-version",
-            message=f"Debian's {name} {version} is installed, but the suite has it no more:"
-            f" the image has {chosen[name].version}",
-        )
+    """Report, all at once, the packages that the image has in another version than the live system."""
+    rows = [
+        f"{name} {version} (in the image {chosen[name].version})"
         for name, version in sorted(installed)
         if name in chosen and chosen[name].version != version
     ]
+    if not rows:
+        return []
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    message = f"Installed in versions that the suite of Debian has no more: {', '.join(rows[:_NAMED])}{more}"
+    return [Finding(code="os-package-version", message=message)]

@@ -25,7 +25,7 @@ from envcap.scan.files import Tree, walk_tree
 from envcap.scan.furniture import BYTECODE
 from envcap.scan.hashing import HashedFile, hash_files
 from envcap.scan.installed import read_installed
-from envcap.scan.layers import beyond_findings, read_layer, stack_layers
+from envcap.scan.layers import beyond_findings, read_layer
 from envcap.scan.os_packages import find_os_packages
 from envcap.scan.owners import assign_owners
 from envcap.scan.prefix import find_prefix, open_interpreter, open_prefix
@@ -33,6 +33,7 @@ from envcap.scan.probe import probe_interpreter
 from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.sites import Beyond, visible_sites
+from envcap.scan.stack import stack_layers
 from envcap.wheel.layout import is_bytecode, layout_of
 
 __all__ = ["Beyond", "Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]

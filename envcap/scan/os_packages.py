@@ -66,6 +66,10 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
                 pinned.append(package)
         elif mine:
             claims[package.name] = mine
+    foreign = sorted(package.name for package in packages if is_debian and package.name in beyond.foreign)
+    if foreign:
+        message = f"No archive of Debian has {', '.join(foreign)}: of these, only the modules are taken, by file"
+        findings.append(Finding(code="os-package-foreign", message=message))
     if claims and not is_debian:
         findings.append(unpinned(len(claims)))
     return OsPackages(
@@ -115,7 +119,8 @@ def _edited(package: DpkgPackage, changes: Sequence[tuple[str, str]], folders: I
         folder = next(folder for folder in folders if path.startswith(f"{folder}/"))
         names.append(f"{path.removeprefix(f'{folder}/')} {change}")
     more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
-    message = f"Debian's {package.name} is not as it came ({', '.join(names)}{more}): its files count as anybody's"
+    what = f"Debian's {package.name} is not as it came ({', '.join(names)}{more})"
+    message = f"{what}: its modules are taken by file where they are seen"
     return Finding(code="os-package-edited", message=message, path=names[0].rpartition(" ")[0])
 
 

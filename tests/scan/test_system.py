@@ -170,6 +170,22 @@ def test_a_package_that_no_archive_has_is_taken_by_file(debian: FakeDebian) -> N
     assert environment.os_packages == ()
     assert {f"{SITE}/yaml/__init__.py", f"{SITE}/yaml/loader.py"} < set(files(environment, "PyYAML"))
     assert "os-package-edited" not in codes(environment)
+    assert any("python3-yaml" in one.message for one in environment.findings if one.code == "os-package-foreign")
+
+
+def test_a_script_that_is_a_link_to_its_versioned_twin_is_a_file_of_its_distribution(debian: FakeDebian) -> None:
+    points = "[console_scripts]\ntool = tool:main\nother = tool:main\n"
+    debian.pip(
+        debian.user, SITE, "tool", {"tool.py": "", "tool-1.0.dist-info/entry_points.txt": points}, scripts=("tool3",)
+    )
+    (debian.user / "bin/tool").symlink_to("tool3")
+    (debian.user / "bin/other").symlink_to("/etc/passwd")
+
+    environment = debian.scan()
+
+    found = files(environment, "tool")
+    assert found["bin/tool"] == found["bin/tool3"] == f"{debian.user}/bin/tool3"
+    assert "bin/other" not in found
 
 
 def test_a_system_that_is_not_debian_has_its_packages_taken_by_file_and_says_so(debian: FakeDebian) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envcap.environment import Distribution, InstalledFile
-from envcap.scan.layers import Layer, stack_layers
 from envcap.scan.sites import Site
+from envcap.scan.stack import Layer, stack_layers
 from tests.scan.env_builder import SITE
 
 MODULES = ("a", "b")
