@@ -144,7 +144,8 @@ def _claim(one: Installed, site: Site, os_packages: OsPackages) -> Installed:
     for paths in os_packages.claims.values():
         if directory in paths:
             own = frozenset(path.removeprefix(f"{site.root}/") for path in paths if not _is_metadata(path, site))
-            return replace(one, claims=one.claims | own)
+            scripts = {f"bin/{point.name}" for point in one.distribution.entry_points}
+            return replace(one, claims=one.claims | own | scripts)
     return one
 
 

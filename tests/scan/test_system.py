@@ -146,6 +146,20 @@ def test_an_edited_file_of_a_package_takes_the_package_from_debian(debian: FakeD
     assert "python3-yaml" in finding.message
 
 
+def test_the_scripts_of_an_edited_package_are_taken_too(debian: FakeDebian) -> None:
+    info = f"{DIST}/tool-1.0.dist-info"
+    points = "[console_scripts]\ntool = tool:main\n"
+    debian.install(
+        "python3-tool", {f"{DIST}/tool.py": "", f"{info}/entry_points.txt": points, "bin/tool": "#!/bin/sh\n"}
+    )
+    write(debian.usr, {f"{DIST}/tool.py": "# edited\n"})
+
+    found = files(debian.scan(), "tool")
+
+    assert found["bin/tool"] == f"{debian.usr}/bin/tool"
+    assert f"{SITE}/tool.py" in found
+
+
 def test_a_deleted_file_of_a_package_takes_the_package_from_debian(debian: FakeDebian) -> None:
     (debian.usr / DIST / "yaml/loader.py").unlink()
 
