@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -21,7 +20,9 @@ from envcap.drift import (
 )
 from envcap.environment import Environment
 from envcap.interpreter_origin import lock_interpreter
+from envcap.live_scan import LivePlace, scan_live
 from envcap.lock.assemble import lock_unowned
+from envcap.lock.debian import Pins
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
 from envcap.lockfile.model import Lockfile
@@ -33,9 +34,8 @@ from envcap.manifest import (
     match_packages,
     unowned_manifest,
 )
-from envcap.scan import SubprocessRunner, scan_environment
-from envcap.scan.editable import expand_editables
 from envcap.scan.stat_index import IndexedHashes, load_index, save_index
+from envcap.system import pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
@@ -45,12 +45,12 @@ class CheckRequest:
     """What to compare.
 
     Attributes:
-        prefix: The environment.
+        place: The environment.
         full: Read every file, whatever the stat index says.
         max_unowned: Bytes of unowned files that a snapshot would capture at most.
     """
 
-    prefix: Path
+    place: LivePlace
     full: bool = False
     max_unowned: int = 50_000_000
 
@@ -88,7 +88,7 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
         EnvcapError: The environment can't be read, or the store can't be used.
     """
     with talk.step("Scanning") as step:
-        environment, hashed = _scan(request, world, now_ns, step)
+        environment, hashed = _scan(request, pins_of(folder.lockfile), world, now_ns, step)
     lockfile = folder.lockfile
     live = _live_facts(environment)
     changes = [*compare_facts(lockfile, live), *compare_versions(lockfile, live)]
@@ -111,17 +111,16 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
 
 
 def _scan(
-    request: CheckRequest, world: World, now_ns: int, step: Callable[[str, int, int], None]
+    request: CheckRequest, pins: Pins, world: World, now_ns: int, step: Callable[[str, int, int], None]
 ) -> tuple[Environment, int]:
     """Scan, reading only what the stat index of an earlier check does not know; remember the index."""
-    place, records = str(request.prefix.resolve()), world.store.actions
-    known = {} if request.full else load_index(records, place)
+    prefix, records = str(request.place.prefix.resolve()), world.store.actions
+    known = {} if request.full else load_index(records, prefix)
     hashes = IndexedHashes(known=known, started_ns=now_ns)
-    run = SubprocessRunner(world.machine.environ)
-    scanned = scan_environment(request.prefix, run=run, progress=step, hashes=hashes, binaries=False)
+    environment = scan_live(request.place, world, step, hashes=hashes, binaries=False, pins=pins)
     if hashes.fresh != known:
-        save_index(records, place, hashes.fresh)
-    return expand_editables(scanned), hashes.hashed
+        save_index(records, prefix, hashes.fresh)
+    return environment, hashes.hashed
 
 
 def _live_facts(environment: Environment) -> LiveFacts:

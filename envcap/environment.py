@@ -64,7 +64,9 @@ class InstalledFile:
         sha256: 64 hex digits of the content; empty for a symlink.
         target: A symlink's target as written, else empty.
         links: Hard link count; above 1 the file is shared with an installer's cache.
-        source: Where the bytes lie, absolute, if not at `path`: the project folder of an editable install. Never
+        source: Where the bytes lie, absolute, if not at `path`: the project folder of an editable install, or a
+            folder of packages outside the environment that it sees too. Never written to a lock.
+        python: Prefix of the Python that scripts beside it name, if not the environment's own: the base's. Never
             written to a lock.
     """
 
@@ -75,6 +77,7 @@ class InstalledFile:
     target: str = ""
     links: int = 1
     source: str = ""
+    python: str = ""
 
     def location(self, prefix: Path) -> Path:
         """Tell where the bytes lie on this machine."""
@@ -188,6 +191,8 @@ class InterpreterFacts:
         glibc: `2.36`, or empty where libc is not glibc.
         config: The sysconfig variables that tell origins apart (`CONFIG_ARGS`, `LDLIBRARY`, `LIBDIR`,
             `Py_ENABLE_SHARED`, `MULTIARCH`, `prefix`, …).
+        site_folders: The base's folders of packages, in the order of its module path.
+        user_site: The user's own folder of packages (PEP 370), whether or not it is there and enabled.
     """
 
     executable: Path
@@ -202,6 +207,8 @@ class InterpreterFacts:
     markers: Mapping[str, str]
     glibc: str
     config: Mapping[str, str]
+    site_folders: tuple[str, ...] = ()
+    user_site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +242,19 @@ class ElfFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OsPackage:
+    """A package of the operating system that holds Python modules which the environment sees.
+
+    Attributes:
+        name: Binary package, such as `python3-numpy`.
+        version: Debian version.
+    """
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A live environment, scanned: every file under the prefix has an owner or is named as unowned or ignored.
 
@@ -247,7 +267,9 @@ class Environment:
         ignored: How many files were left out, by reason (`bytecode`, `cache`, `installer`, `interpreter`, …).
         elf: What the binaries need from the operating system.
         site_packages: purelib relative to the prefix, such as `lib/python3.11/site-packages`.
-        system_site_packages: `include-system-site-packages` of pyvenv.cfg.
+        system_site_packages: Whether the base's packages are seen too: `include-system-site-packages` of pyvenv.cfg;
+            always of kind `system`.
+        os_packages: Packages of Debian that bring modules, sorted by name; their files are nobody else's here.
         findings: What could not be taken for granted, in a fixed order.
     """
 
@@ -260,4 +282,5 @@ class Environment:
     elf: ElfFacts = field(default_factory=ElfFacts)
     site_packages: str
     system_site_packages: bool = False
+    os_packages: tuple[OsPackage, ...] = ()
     findings: tuple[Finding, ...] = ()

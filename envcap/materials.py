@@ -10,7 +10,7 @@ from typing import BinaryIO, assert_never
 from envcap.archives.access import FileReader
 from envcap.archives.zip import open_zip
 from envcap.build.debian import system_entries
-from envcap.build.live import live_entry, live_package_entries, spellings
+from envcap.build.live import live_entry, live_package_entries, pythons_named, spellings
 from envcap.build.materials import Artifacts
 from envcap.build.package import RECORD_PROOFS, TREE_SUFFIX, environment_entry, package_entries, symlink_entry
 from envcap.canonical import rows_hash
@@ -155,9 +155,10 @@ class LiveMaterials:
         live = self._distribution(package)
         left_out = _left_out(package)
         files = [[file.path, file.sha256, file.mode, file.target] for file in live.files if file.path not in left_out]
+        pythons = sorted({python.hex() for file in live.files for python in pythons_named(file)})
         points = [[point.name, point.value] for point in live.entry_points]
         is_tree = artifact_of(package, platform).file.endswith(TREE_SUFFIX)
-        return [package.name, live.directory, is_tree, rows_hash(files), points]
+        return [package.name, live.directory, is_tree, rows_hash(files), points, pythons]
 
     def _package(self, package: Package, platform: str) -> list[Entry]:
         return live_package_entries(

@@ -15,9 +15,10 @@ from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
+from envcap.live_scan import LivePlace, scan_live
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
-from envcap.lock.pypi import prove_distributions
+from envcap.lock.pypi import PLATFORMS, platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lockfile.model import (
     CAPTURED,
@@ -32,16 +33,11 @@ from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import RECIPE
-from envcap.scan import scan_environment
-from envcap.scan.editable import expand_editables
-from envcap.scan.runner import SubprocessRunner
 from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.system import pin_system, pins_of
 from envcap.taint import Taint, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
-
-PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +52,8 @@ class SnapshotRequest:
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
         allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
+        executable: The interpreter, where a whole Python is captured.
+        user_site: Take the user's own packages or not; None to do as the interpreter would.
     """
 
     prefix: Path
@@ -65,6 +63,8 @@ class SnapshotRequest:
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
     allow_secret: tuple[str, ...] = ()
+    executable: Path | None = None
+    user_site: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +102,9 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        # Every file is read. That the hashes are remembered spares the next check the same work.
-        hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
-        run = SubprocessRunner(world.machine.environ)
-        scanned = scan_environment(request.prefix, run=run, progress=step, hashes=hashes)
-        save_index(world.store.actions, str(scanned.prefix), hashes.fresh)
-        environment = expand_editables(scanned)
-    platform = platform_of(environment.interpreter)
+        environment = _scan(request, world, step)
+    check_platform(environment.interpreter)
+    platform = platform_of(environment)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
     with talk.step("Capturing") as step:
@@ -136,6 +132,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             version=interpreter.version,
             requested=request.system,
             site_packages=environment.site_packages,
+            installed=tuple((package.name, package.version) for package in environment.os_packages),
         )
         pins = pins_of(request.previous)
         system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
@@ -171,6 +168,15 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
         taints=taints,
     )
+
+
+def _scan(request: SnapshotRequest, world: World, step: Callable[[str, int, int], None]) -> Environment:
+    """Scan, reading every file; that the hashes are remembered spares the next check the same work."""
+    hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
+    place = LivePlace(prefix=request.prefix, executable=request.executable, user_site=request.user_site)
+    environment = scan_live(place, world, step, hashes=hashes, suite=request.suite, pins=pins_of(request.previous))
+    save_index(world.store.actions, str(environment.prefix), hashes.fresh)
+    return environment
 
 
 def predict(
@@ -256,11 +262,11 @@ def _sorted_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(by_name[name] for name in sorted(by_name))
 
 
-def platform_of(facts: InterpreterFacts) -> str:
-    """Tell the platform of the image that an interpreter belongs into.
+def check_platform(facts: InterpreterFacts) -> None:
+    """Refuse an interpreter that no image can hold.
 
     Raises:
-        ScanError: No image can be made for it.
+        ScanError: It is for another system, processor or C library.
     """
     machine, system = facts.markers.get("platform_machine", ""), facts.markers.get("sys_platform", "")
     if system != "linux" or machine not in PLATFORMS:
@@ -274,4 +280,3 @@ def platform_of(facts: InterpreterFacts) -> str:
             "The environment's Python was built for musl (expected glibc: an image has Debian's libraries)",
             hint="make the environment anew on a Python for glibc, such as uv's `cpython-3.12-linux-x86_64-gnu`",
         )
-    return PLATFORMS[machine]

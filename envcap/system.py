@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import cast
 
 from envcap.digest import Digest
-from envcap.environment import Finding, decode_findings, encode_findings
+from envcap.environment import Environment, Finding, decode_findings, encode_findings
 from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
 from envcap.lock.debian_choice import choose_suite
 from envcap.lock.debian_deb import make_deb_reader
@@ -12,7 +12,7 @@ from envcap.lock.debian_rows import source_of
 from envcap.lockfile.codec import from_table, to_table
 from envcap.lockfile.model import Lockfile, Source, SystemPackage
 from envcap.pinned import PinnedArtifacts
-from envcap.sources.debian_archive import open_suite
+from envcap.sources.debian_archive import DebianSuite, open_suite
 from envcap.store.actions import action_key
 from envcap.world import StoredCache, World
 
@@ -53,20 +53,50 @@ def pin_system(needs: SystemNeeds, platform: str, suite: str, pins: Pins, world:
     return system
 
 
+def find_foreign_packages(
+    environment: Environment, platform: str, suite: str, pins: Pins, world: World
+) -> frozenset[str]:
+    """Name the installed packages that no archive of Debian has (third-party archives, a .deb of one's own).
+
+    Args:
+        environment: A scan.
+        platform: `linux/amd64`, `linux/arm64`.
+        suite: The suite that the user wants, or empty.
+        pins: Those of an earlier lock: what it pins is Debian's.
+        world: This machine.
+
+    Raises:
+        SystemPackageError: No suite serves.
+        SourceError: A mirror fails.
+    """
+    pinned = {package.name for package in pins.packages}
+    unknown = [package.name for package in environment.os_packages if package.name not in pinned]
+    if not unknown:
+        return frozenset()
+    version = environment.interpreter.version
+    needs = SystemNeeds(elf=environment.elf, origin="debian", version=version)
+    known = _choose_suite(needs, platform, suite, pins, world)
+    return frozenset(name for name in unknown if next(iter(known.versions(name)), None) is None)
+
+
 def _resolve(needs: SystemNeeds, platform: str, wanted: str, pins: Pins, world: World) -> System:
+    suite = _choose_suite(needs, platform, wanted, pins, world)
+    # The rows being resolved name these sources already; older pins name their own.
+    sources = (*pins.sources, *(source_of(release) for release in suite.releases))
+    pinned = PinnedArtifacts(world, sources=sources, blobs=None)
+    read_deb = make_deb_reader(pinned.open_deb(), StoredCache(world.store))
+    return lock_system_packages(needs, suite=suite, platform=platform, read_deb=read_deb, pins=pins)
+
+
+def _choose_suite(needs: SystemNeeds, platform: str, wanted: str, pins: Pins, world: World) -> DebianSuite:
     access = world.debian_access()
-    suite = choose_suite(
+    return choose_suite(
         needs.elf,
         origin=needs.origin,
         version=needs.version,
         wanted=wanted or _pinned_suite(pins),
         open_suite=lambda name: open_suite(access, name, _ARCHITECTURES[platform]),
     )
-    # The rows being resolved name these sources already; older pins name their own.
-    sources = (*pins.sources, *(source_of(release) for release in suite.releases))
-    pinned = PinnedArtifacts(world, sources=sources, blobs=None)
-    read_deb = make_deb_reader(pinned.open_deb(), StoredCache(world.store))
-    return lock_system_packages(needs, suite=suite, platform=platform, read_deb=read_deb, pins=pins)
 
 
 def _pinned_suite(pins: Pins) -> str | None:

@@ -1,18 +1,25 @@
 """A snapshot as a value: what is kept with it, and that it is the same twice."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from envcap.blobs import kept_hashes
-from envcap.environment import FindingLevel, InterpreterFacts
+from envcap.blobs import kept_hashes, open_lock
+from envcap.environment import EntryPoint, FindingLevel, InterpreterFacts, OsPackage
 from envcap.errors import ScanError
-from envcap.snapshot import Snapshot, SnapshotRequest, platform_of, take_snapshot
+from envcap.lock.debian import NO_PINS, Pins
+from envcap.lockfile.model import Lockfile
+from envcap.scan import SubprocessRunner, scan_environment
+from envcap.snapshot import Snapshot, SnapshotRequest, check_platform, take_snapshot
+from envcap.system import find_foreign_packages
 from tests.flow import Flow, Wheel, install_wheel, make_flow
 from tests.interpreter.fakes import build_python
 from tests.worlds import Quiet, world_of
+
+POINT = EntryPoint(name="scripted", value="scripted:main")
 
 
 def snapshot(flow: Flow, **fields: object) -> Snapshot:
@@ -92,9 +99,9 @@ def facts(tmp_path: Path, *, soabi: str = "cpython-311-x86_64-linux-gnu", **mark
     return replace(build_python(tmp_path), soabi=soabi, markers=known)
 
 
-@pytest.mark.parametrize(("machine", "platform"), [("x86_64", "linux/amd64"), ("aarch64", "linux/arm64")])
-def test_an_image_has_the_platform_of_its_interpreter(tmp_path: Path, machine: str, platform: str) -> None:
-    assert platform_of(facts(tmp_path, platform_machine=machine)) == platform
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_a_python_for_glibc_on_a_known_processor_may_be_captured(tmp_path: Path, machine: str) -> None:
+    check_platform(facts(tmp_path, platform_machine=machine))
 
 
 @pytest.mark.parametrize(
@@ -107,4 +114,52 @@ def test_an_image_has_the_platform_of_its_interpreter(tmp_path: Path, machine: s
 )
 def test_a_python_that_no_image_can_hold_is_refused(tmp_path: Path, found: dict[str, str], words: str) -> None:
     with pytest.raises(ScanError, match=words):
-        platform_of(facts(tmp_path, **found))
+        check_platform(facts(tmp_path, **found))
+
+
+@pytest.fixture
+def user(flow: Flow) -> Flow:
+    """The user's own folder of packages, in which pip installed one with a script and one that no index has."""
+    user = Flow(root=flow.root / "user")
+    (user.prefix / flow.site_packages.relative_to(flow.prefix)).mkdir(parents=True)
+    script = Wheel(name="scripted", version="2.0", files={"scripted.py": b""}, console_script=POINT)
+    (flow.wheels / script.file).write_bytes(script.build())
+    for wheel in (script, Wheel(name="private", version="1", files={"private.py": b"1\n"})):
+        install_wheel(user, wheel)
+    return user
+
+
+def test_packages_of_the_user_are_proven_where_they_lie_and_the_image_is_the_same_rebuilt(
+    flow: Flow, user: Flow
+) -> None:
+    flow = replace(flow, settings={"PYTHONUSERBASE": str(user.prefix)})
+    said = flow.snapshot("--user-site", "--json")
+    assert said.status == 0, said.err
+    rows = {row.name: row.proof for row in open_lock(flow.lock).lockfile.packages}
+    assert (rows["scripted"], rows["private"]) == ("record", "captured")
+    assert str(flow.root) not in (flow.lock / "envcap.lock").read_text()
+    rebuilt = json.loads(flow.run("rebuild", flow.lock, "--json").out)
+    assert rebuilt["image_id"] == json.loads(said.out)["image_id"]
+
+
+def test_a_plain_environment_is_the_same_whatever_the_user_has_installed(flow: Flow, user: Flow) -> None:
+    before = snapshot(flow)
+    assert snapshot(replace(flow, settings={"PYTHONUSERBASE": str(user.prefix)})).lockfile == before.lockfile
+
+
+def test_installed_packages_that_no_archive_has_are_named_and_those_of_a_pin_are_not_asked_for(flow: Flow) -> None:
+    scanned = scan_environment(flow.prefix, run=SubprocessRunner(flow.environ))
+    if lock_of(flow).interpreter.origin != "debian":
+        pytest.skip("this machine's own Python is not Debian's")
+    ours, theirs = OsPackage(name="libc6", version="1"), OsPackage(name="python3-theirs", version="1")
+    environment = replace(scanned, os_packages=(ours, theirs))
+    with world_of(flow) as world:
+        asked = find_foreign_packages(environment, "linux/amd64", "", NO_PINS, world)
+    pins = Pins(packages=tuple(replace(row, name="python3-theirs") for row in lock_of(flow).system[:1]))
+    with world_of(flow, offline=True) as world:
+        pinned = find_foreign_packages(replace(scanned, os_packages=(theirs,)), "linux/amd64", "", pins, world)
+    assert (asked, pinned) == (frozenset({"python3-theirs"}), frozenset())
+
+
+def lock_of(flow: Flow) -> Lockfile:
+    return snapshot(flow).lockfile

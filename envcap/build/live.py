@@ -4,6 +4,7 @@ The twin of `package.py`. Only what installers write in words of their own is ma
 image's interpreter, `INSTALLER` says `envcap`, and RECORD is written anew.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution
     for point in distribution.entry_points if distribution else ():
         if file.path == f"bin/{point.name}" and is_generated_script(data, point):
             return console_script(point)
-    mapped = map_live_script(data, prefixes=spellings(prefix))
+    mapped = map_live_script(data, prefixes=(*spellings(prefix), *pythons_named(file)))
     return None if mapped == data else mapped
 
 
@@ -92,6 +93,11 @@ def spellings(prefix: Path) -> tuple[bytes, ...]:
     return tuple(
         {str(path).encode("utf-8", "surrogateescape") for path in (prefix, prefix.absolute(), prefix.resolve())}
     )
+
+
+def pythons_named(file: InstalledFile) -> tuple[bytes, ...]:
+    """Give the prefix of the Python that a script from beyond the environment names."""
+    return (os.fsencode(file.python),) if file.python else ()
 
 
 def _installer(distribution: Distribution, owner: str) -> Iterator[Entry]:

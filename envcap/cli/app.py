@@ -42,10 +42,16 @@ _UsageError = typer.BadParameter.__mro__[1]
 """Root of typer's complaints about a command line: click's own class in older releases, a copy of it in newer ones."""
 
 
+UserSiteOption = Annotated[
+    bool | None,
+    typer.Option("--user-site/--no-user-site", help="Take the user's own packages too [default: as Python imports]."),
+]
+
+
 @app.command()
 def snapshot(
     prefix: Annotated[
-        Path | None, typer.Argument(metavar="[PREFIX]", help="A virtual environment [default: the active one].")
+        Path | None, typer.Argument(metavar="[PREFIX]", help="An environment or interpreter [default: the active one].")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="Name of the lock [default: the environment's folder].")] = "",
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
@@ -64,6 +70,7 @@ def snapshot(
         list[str] | None,
         typer.Option("--allow-secret", metavar="FILE", help="Keep FILE though it looks like a credential."),
     ] = None,
+    user_site: UserSiteOption = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -86,6 +93,7 @@ def snapshot(
             refresh_system=refresh_system,
             max_unowned=max_unowned,
             allow_secret=tuple(allow_secret or ()),
+            user_site=user_site,
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,
@@ -162,6 +170,7 @@ def check(
     max_unowned: Annotated[
         int, typer.Option("--max-unowned", metavar="MB", help="Limit that the snapshot was taken with.")
     ] = 50,
+    user_site: UserSiteOption = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
@@ -176,6 +185,7 @@ def check(
             prefix=prefix,
             full=full,
             max_unowned=max_unowned,
+            user_site=user_site,
             index=tuple(index or ()),
             offline=offline,
             store=store,

@@ -13,6 +13,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.drift import Change, Kind
 from envcap.errors import DifferenceError, MissingArtifactError
+from envcap.live_scan import LivePlace
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Package
 from envcap.render import columns, counted
@@ -31,6 +32,7 @@ class CheckOptions:
     prefix: Path | None
     full: bool
     max_unowned: int
+    user_site: bool | None
     index: tuple[str, ...]
     offline: bool
     store: Path | None
@@ -49,8 +51,10 @@ def check_command(options: CheckOptions) -> None:
     talk = Talk()
     folder = open_lock(options.lock)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
-    prefix = find_prefix(options.prefix, machine.environ).prefix
-    request = CheckRequest(prefix=prefix, full=options.full, max_unowned=options.max_unowned * 1_000_000)
+    found = find_prefix(options.prefix, machine.environ)
+    prefix, executable = found.prefix, found.executable if found.kind == "system" else None
+    place = LivePlace(prefix=prefix, executable=executable, user_site=options.user_site)
+    request = CheckRequest(place=place, full=options.full, max_unowned=options.max_unowned * 1_000_000)
     with open_world(machine, prefix=prefix) as world:
         drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())
     if options.as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 from envcap.blobs import kept_hashes, open_lock
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible
+from envcap.lock.debian_base import INSTALLED
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
@@ -41,6 +42,10 @@ def show_command(
     ]
     print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
     needed = [row for row in lockfile.system if any(" needed by " in reason for reason in row.because)]
+    installed = [row for row in lockfile.system if INSTALLED in row.because]
+    if installed:
+        print_data("\nOS packages for their Python modules:")
+        print_data(visible_lines(columns([(row.name, row.version) for row in installed])))
     if needed:
         print_data("\nOS packages for libraries:")
         print_data(visible_lines(columns([(row.name, row.version, row.because[0]) for row in needed])))

@@ -13,6 +13,7 @@ from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.lock.debian_base import INSTALLED
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.patched import PatchedFile, compare_patches, impatient
@@ -38,6 +39,7 @@ class SnapshotOptions:
     refresh_system: bool
     max_unowned: int
     allow_secret: tuple[str, ...]
+    user_site: bool | None
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -55,8 +57,9 @@ def snapshot_command(options: SnapshotOptions) -> None:
     talk = Talk()
     _check_options(options)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
-    prefix = find_prefix(options.prefix, machine.environ).prefix
-    name = options.name or _name_of(prefix)
+    place = find_prefix(options.prefix, machine.environ)
+    prefix, is_whole = place.prefix, place.kind == "system"
+    name = options.name or (place.executable.resolve().name if is_whole else _name_of(prefix))
     if not _NAME.match(name):
         raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
     folder = options.output / name
@@ -70,6 +73,8 @@ def snapshot_command(options: SnapshotOptions) -> None:
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
             allow_secret=options.allow_secret,
+            executable=place.executable if is_whole else None,
+            user_site=options.user_site,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -184,7 +189,7 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         ("patched", _patched(found)),
-        ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
+        ("OS packages", f"{counts['system']} of Debian {_suite(lock)}{_installed(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),
     ]
@@ -205,6 +210,11 @@ def _patched(found: Snapshot) -> str:
     patched = [row for row in found.lockfile.packages if row.patches]
     files = sum(len(row.patches) for row in patched)
     return f"{counted(files, 'file')} in {', '.join(row.name for row in patched[:5])}" if patched else "nothing"
+
+
+def _installed(lock: Lockfile) -> str:
+    count = sum(INSTALLED in row.because for row in lock.system)
+    return f", {count} of them for their Python modules" if count else ""
 
 
 def _suite(lock: Lockfile) -> str:

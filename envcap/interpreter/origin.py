@@ -6,12 +6,13 @@ files are the archive's is proved by `standalone.compare_standalone`.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from envcap.environment import InterpreterFacts
+from envcap.scan.dpkg import DPKG_ROOT, parse_os_release, read_small, read_status
 
 _TAG = re.compile(r"\d{8}\Z")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -19,7 +20,6 @@ _BUILT = re.compile(r"\b([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\b")
 _ARCHIVE = re.compile(
     r"cpython-(?P<version>[^+/]+)\+(?P<tag>\d{8})-(?P<triple>[\w.-]+?)-(?:freethreaded-)?(?P<flavor>install_only(?:_stripped)?)\."
 )
-_SMALL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,7 @@ class CapturedInterpreter:
 InterpreterOrigin = DebianInterpreter | StandaloneInterpreter | CapturedInterpreter
 
 
-def identify_interpreter(
-    facts: InterpreterFacts, *, os_release: str, dpkg_root: Path = Path("/var/lib/dpkg")
-) -> InterpreterOrigin:
+def identify_interpreter(facts: InterpreterFacts, *, os_release: str, dpkg_root: Path = DPKG_ROOT) -> InterpreterOrigin:
     """Tell where an interpreter came from.
 
     Args:
@@ -92,7 +90,7 @@ def identify_interpreter(
     package = _find_owner(facts, dpkg_root)
     if package is None:
         return CapturedInterpreter(reason="no package of the operating system owns it")
-    release = _parse_os_release(os_release)
+    release = parse_os_release(os_release)
     if release.get("ID") != "debian":
         system = release.get("NAME") or "an unknown system"
         return CapturedInterpreter(reason=f"its package {package['Package']} is of {system}, not of Debian")
@@ -136,7 +134,7 @@ def _roots(base_prefix: Path) -> tuple[Path, ...]:
 def _read_build_file(base_prefix: Path) -> str:
     """Read the release that uv notes in `BUILD` (uv, `managed.rs`, `ensure_build_file`)."""
     for root in _roots(base_prefix)[:2]:
-        text = _read_small(root / "BUILD").strip()
+        text = read_small(root / "BUILD").strip()
         if _TAG.match(text):
             return text
     return ""
@@ -146,7 +144,7 @@ def _read_archive_name(base_prefix: Path) -> Mapping[str, str]:
     """Read the archive's name from the URL that hatch notes in `hatch-dist.json` (hatch, `python/core.py`)."""
     for root in _roots(base_prefix):
         try:
-            noted = json.loads(_read_small(root / "hatch-dist.json") or "{}")
+            noted = json.loads(read_small(root / "hatch-dist.json") or "{}")
         except (ValueError, RecursionError):
             continue
         source = noted.get("source") if isinstance(noted, dict) else None
@@ -164,7 +162,7 @@ def _find_owner(facts: InterpreterFacts, dpkg_root: Path) -> Mapping[str, str] |
     spellings = {executable, executable.removeprefix("/usr"), "/usr" + executable}
     for name in (f"{python}-minimal", python, f"{python}-nogil"):
         for file in sorted(dpkg_root.glob(f"info/{name}.list")) + sorted(dpkg_root.glob(f"info/{name}:*.list")):
-            if spellings.isdisjoint(_read_small(file).splitlines()):
+            if spellings.isdisjoint(read_small(file).splitlines()):
                 continue
             architecture = file.name.removesuffix(".list").partition(":")[2]
             package = _find_installed(dpkg_root / "status", name, architecture)
@@ -174,39 +172,9 @@ def _find_owner(facts: InterpreterFacts, dpkg_root: Path) -> Mapping[str, str] |
 
 
 def _find_installed(status: Path, name: str, architecture: str) -> Mapping[str, str] | None:
-    for fields in _read_status(status):
+    for fields in read_status(status):
         if fields.get("Package") != name or not fields.get("Status", "").endswith(" installed"):
             continue
         if not architecture or fields.get("Architecture") == architecture:
             return fields
     return None
-
-
-def _read_status(status: Path) -> Iterator[dict[str, str]]:
-    """Yield the one-line fields of each stanza (Debian policy, section 5.1)."""
-    fields: dict[str, str] = {}
-    try:
-        with status.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if not line.strip():
-                    yield fields
-                    fields = {}
-                elif not line[0].isspace():
-                    key, _, value = line.partition(":")
-                    fields[key] = value.strip()
-    except OSError:
-        return
-    yield fields
-
-
-def _parse_os_release(text: str) -> dict[str, str]:
-    rows = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in rows}
-
-
-def _read_small(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            return stream.read(_SMALL)
-    except OSError:
-        return ""

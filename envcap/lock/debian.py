@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from envcap.environment import ElfFacts, ElfNeed, Finding
 from envcap.errors import EnvcapError, SystemPackageError
-from envcap.lock.debian_base import BASE, interpreter_packages
+from envcap.lock.debian_base import BASE, INSTALLED, interpreter_packages
 from envcap.lock.debian_closure import add_whole
 from envcap.lock.debian_deb import ReadDeb
+from envcap.lock.debian_installed import prefer_installed, version_findings
 from envcap.lock.debian_need import NeedResolver
 from envcap.lock.debian_rows import KIND, row_of, row_of_release, source_of
 from envcap.lock.debian_selection import Selection, StalePinError
@@ -27,6 +28,7 @@ class SystemNeeds:
         version: Full version of the interpreter.
         requested: Packages that the user asked for (`--system`).
         site_packages: Cut off the paths in reasons.
+        installed: Name and version of packages that are installed live and bring modules: wanted in that version.
     """
 
     elf: ElfFacts = field(default_factory=ElfFacts)
@@ -34,6 +36,7 @@ class SystemNeeds:
     version: str = ""
     requested: tuple[str, ...] = ()
     site_packages: str = ""
+    installed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ def lock_system_packages(
     """
     findings: list[Finding] = list(suite.findings)
     rows, kept = _usable_pins(suite, platform, pins, read_deb, findings)
+    kept = prefer_installed(suite, needs.installed, kept)
     while True:
         selection = Selection(suite, kept)
         try:
@@ -84,8 +88,12 @@ def lock_system_packages(
             # Siblings of one source are pinned to each other's versions: they go together.
             stale = kept[error.name].source
             kept = {name: package for name, package in kept.items() if package.source != stale}
-            findings.append(Finding(code="pin-dropped", message=f"The pin of Debian's {stale} was renewed: {error}"))
+            if error.name in rows:  # a version that is merely preferred is reported where another one is taken
+                findings.append(
+                    Finding(code="pin-dropped", message=f"The pin of Debian's {stale} was renewed: {error}")
+                )
             continue
+        findings += version_findings(needs.installed, selection.chosen)
         return (*_write(selection, rows, platform, pins.sources), (*findings, *resolved))
 
 
@@ -94,6 +102,8 @@ def _resolve(selection: Selection, needs: SystemNeeds, read_deb: ReadDeb, platfo
         add_whole(selection, name, "base")
     for name in interpreter_packages(needs.origin, needs.version):
         add_whole(selection, name, "interpreter")
+    for name, _ in sorted(needs.installed):
+        add_whole(selection, name, INSTALLED)
     for name in sorted(set(needs.requested)):
         add_whole(selection, name, "requested")
     # Fetched and unpacked many at a time; the resolver asks for each of them, one by one.

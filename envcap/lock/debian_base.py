@@ -22,6 +22,9 @@ BASE: Final = (
 )
 """Chosen whole, with all that they depend on (less what only maintainer scripts use)."""
 
+INSTALLED: Final = "installed on the system"
+"""Why a package is in a lock that brings modules which the environment sees."""
+
 
 def interpreter_packages(origin: str, version: str) -> tuple[str, ...]:
     """Name the packages of an interpreter; their dependencies bring its standard library.

@@ -10,7 +10,7 @@ from typing import Final
 
 from envcap.errors import SystemPackageError
 from envcap.lock.debian_relation import Clause, parse_relations
-from envcap.lock.debian_selection import Selection, clauses_of
+from envcap.lock.debian_selection import Selection, StalePinError, clauses_of
 from envcap.sources.debian_index import DebianPackage
 
 SCRIPT_TOOLS: Final = frozenset(
@@ -55,7 +55,9 @@ def _add_dependencies(selection: Selection, package: DebianPackage) -> list[Debi
     for clause in followed(clauses_of(package)):
         found = selection.find(clause)
         if found is None:
-            raise unmet(selection, package, clause)
+            error = unmet(selection, package, clause)
+            # Another version of it may get along with what is chosen already.
+            raise StalePinError(package.name, error.message) if package.name in selection.pins else error
         if selection.add(found, f"dependency of {package.name}"):
             fresh.append(found)
     return fresh

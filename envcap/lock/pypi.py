@@ -28,7 +28,7 @@ from envcap.wheel.layout import layout_of
 WORKERS: Final = 16
 """Distributions looked for at a time: most of the time is waiting for an answer."""
 
-_PLATFORMS: Final = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
+PLATFORMS: Final = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 
 
 def prove_distributions(
@@ -89,7 +89,10 @@ def prove_distributions(
 
 def place_of(environment: Environment, distribution: Distribution) -> Place:
     """Tell where a distribution lies: beside its own metadata, whatever the environment's kind."""
-    spellings = (environment.prefix, environment.prefix.resolve(), environment.interpreter.prefix)
+    spellings = [
+        str(path) for path in (environment.prefix, environment.prefix.resolve(), environment.interpreter.prefix)
+    ]
+    spellings += sorted({file.python for file in distribution.files if file.python})
     return Place(
         layout=layout_of(environment.interpreter.version),
         site_packages=distribution.directory.rpartition("/")[0] or environment.site_packages,
@@ -100,7 +103,7 @@ def place_of(environment: Environment, distribution: Distribution) -> Place:
 def platform_of(environment: Environment) -> str:
     """Name the platform of an environment as artifacts name it: `linux/amd64`."""
     machine = environment.interpreter.markers.get("platform_machine", "").lower()
-    return _PLATFORMS.get(machine, f"linux/{machine}")
+    return PLATFORMS.get(machine, f"linux/{machine}")
 
 
 def _check_reached(results: tuple[ProofResult, ...], session: Session) -> None:

@@ -2,22 +2,26 @@
 
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from envcap.digest import CHUNK_SIZE
+from envcap.environment import InstalledFile
 from envcap.errors import ScanError
 from envcap.lock.proof import LARGEST_SCRIPT
 
 
 class LiveTree:
-    """The files under a prefix; links are not followed.
+    """The files of an environment; links are not followed.
 
-    Attributes:
-        prefix: The environment's folder.
+    Args:
+        prefix: Its folder.
+        files: What the scan found, for those that lie elsewhere.
     """
 
-    def __init__(self, prefix: Path) -> None:
+    def __init__(self, prefix: Path, files: Iterable[InstalledFile] = ()) -> None:
         self.prefix = prefix
+        self._elsewhere = {file.path: file.source for file in files if file.source}
 
     def read(self, path: str) -> bytes:
         """Read a file of at most 1 MiB.
@@ -26,7 +30,7 @@ class LiveTree:
             ScanError: It can't be read, or has grown since the scan.
         """
         try:
-            with open(self.prefix / path, "rb", opener=_open_file) as file:
+            with open(self._place(path), "rb", opener=_open_file) as file:
                 data = file.read(LARGEST_SCRIPT + 1)
         except OSError as error:
             raise _changed(path, error.strerror or "") from error
@@ -42,12 +46,15 @@ class LiveTree:
         """
         crc = 0
         try:
-            with open(self.prefix / path, "rb", opener=_open_file) as file:
+            with open(self._place(path), "rb", opener=_open_file) as file:
                 while chunk := file.read(CHUNK_SIZE):
                     crc = zlib.crc32(chunk, crc)
         except OSError as error:
             raise _changed(path, error.strerror or "") from error
         return crc
+
+    def _place(self, path: str) -> Path:
+        return Path(self._elsewhere.get(path) or self.prefix / path)
 
 
 def _open_file(path: str, flags: int) -> int:

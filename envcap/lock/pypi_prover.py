@@ -52,7 +52,7 @@ class Prover:
         self._session = reader.session
         self._indexes = reader.session.settings.indexes
         self._platform = platform
-        self._live = LiveTree(environment.prefix)
+        self._live = LiveTree(environment.prefix, (file for one in environment.distributions for file in one.files))
 
     def prove(self, distribution: Distribution, place: Place, meter: Meter) -> ProofResult:
         """Find the origin of a distribution.

@@ -1,10 +1,11 @@
-"""Scans a live virtual environment into an `Environment`: read-only, importing and running nothing of what is in it.
+"""Scans a live environment into an `Environment`: read-only, importing and running nothing of what is in it.
 
 Only the environment's interpreter is run, once, isolated (`envcap.scan.probe`); everything else is read from disk.
 Sources: PEP 376, PEP 405, PEP 610, PEP 627, PyPA "Recording installed projects".
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,21 +20,23 @@ from envcap.scan.assemble import (
     sort_findings,
 )
 from envcap.scan.bytecode import unchecked_bytecode
-from envcap.scan.distributions import Installed, children, read_wheel_installs
-from envcap.scan.eggs import read_egg_installs
 from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
 from envcap.scan.files import Tree, walk_tree
 from envcap.scan.furniture import BYTECODE
 from envcap.scan.hashing import HashedFile, HashTree, hash_tree
+from envcap.scan.installed import read_installed
+from envcap.scan.layers import beyond_findings, read_layer
+from envcap.scan.os_packages import find_os_packages
 from envcap.scan.owners import assign_owners
-from envcap.scan.prefix import find_prefix, open_prefix
+from envcap.scan.prefix import find_prefix, open_interpreter, open_prefix
 from envcap.scan.probe import probe_interpreter
 from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
-from envcap.scan.startup import note_startup_code
-from envcap.wheel.layout import is_bytecode
+from envcap.scan.sites import Beyond, visible_sites
+from envcap.scan.stack import stack_layers
+from envcap.wheel.layout import is_bytecode, layout_of
 
-__all__ = ["Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
+__all__ = ["Beyond", "Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase (`probe`, `walk`, `metadata`, `hash`, `elf`), how much of it is done, and how much there is."""
@@ -46,8 +49,10 @@ def scan_environment(
     progress: Progress | None = None,
     hashes: HashTree = hash_tree,
     binaries: bool = True,
+    executable: Path | None = None,
+    beyond: Beyond | None = None,
 ) -> Environment:
-    """Scan the virtual environment in the folder `prefix`.
+    """Scan the environment in the folder `prefix`.
 
     Args:
         prefix: Its folder, as `find_prefix` names it.
@@ -55,21 +60,25 @@ def scan_environment(
         progress: Told how far the scan is.
         hashes: Gives the hashes of its files.
         binaries: Look also into ELF files and bytecode, which only a lock needs; else `elf` stays empty.
+        executable: Its interpreter, where it is a whole Python.
+        beyond: What to look at beyond its own folder.
 
     Raises:
-        ScanError: It is no virtual environment, or its interpreter doesn't answer. Anything odd inside an
+        ScanError: It is no environment, or its interpreter doesn't answer. Anything odd inside an
             environment is a finding instead.
     """
     tell = progress or (lambda _phase, _done, _total: None)
-    venv = open_prefix(prefix)
+    place = open_interpreter(executable) if executable else open_prefix(prefix)
+    is_venv = place.kind == "venv"
     tell("probe", 0, 1)
-    interpreter = probe_interpreter(venv.executable, run=run)
+    interpreter = probe_interpreter(place.executable, run=run)
     tell("probe", 1, 1)
     tell("walk", 0, 1)
-    tree = walk_tree(str(venv.prefix))
+    # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
+    tree = walk_tree(str(place.prefix)) if is_venv else Tree(prefix=str(interpreter.prefix), files={})
     tell("walk", 1, 1)
     reader = TreeReader(tree)
-    sites = _site_folders(tree, interpreter)
+    sites = _site_folders(tree, interpreter) if is_venv else (layout_of(interpreter.version).site_packages,)
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
     candidates = _hashable(tree)
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
@@ -77,7 +86,7 @@ def scan_environment(
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(hashes, tree, candidates)
         tell("metadata", 0, 1)
-        installed = _read_installed(reader, sites, roots)
+        installed = read_installed(reader, sites, roots)
         ownership = assign_owners(reader, installed)
         tell("metadata", 1, 1)
         tell("hash", 0, 1)
@@ -88,25 +97,36 @@ def scan_environment(
     wanted = frozenset(regular)
     hash_findings = tuple(finding for finding in every_finding if finding.path in wanted)
     tell("hash", 1, 1)
-    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed) if binaries else (ElfFacts(), ())
+    outside = visible_sites(
+        interpreter,
+        prefix=tree.prefix if is_venv else "",
+        sees_base=place.system_site_packages,
+        beyond=beyond or Beyond(),
+    )
+    os_packages = find_os_packages(interpreter, outside, beyond or Beyond())
+    python = str(interpreter.base_prefix)
+    layers = [read_layer(site, target=sites[0], python=python, os_packages=os_packages) for site in outside]
+    own = join_distributions(tree, installed, ownership, hashed)
+    stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed), layers, target=sites[0])
+    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed, stack.elf) if binaries else (ElfFacts(), ())
     tell("elf", 1, 1)
-    distributions = join_distributions(tree, installed, ownership, hashed)
+    distributions = stack.distributions
     findings: list[Finding] = [*tree.findings, *reader.findings, *hash_findings, *elf_findings]
+    findings += [*os_packages.findings, *(one for layer in layers for one in layer.findings), *stack.findings]
+    findings += beyond_findings(layers, os_packages)
     findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()) if binaries else ())
     findings += [*duplicate_findings(distributions), *link_findings(tree, kept)]
-    if venv.system_site_packages:
-        message = "The environment also sees the packages of its base interpreter: they are not captured"
-        findings.append(Finding(code="system-site-packages", message=message, path="pyvenv.cfg"))
     return Environment(
-        prefix=venv.prefix,
-        kind="venv",
+        prefix=place.prefix if is_venv else interpreter.prefix,
+        kind=place.kind,
         interpreter=interpreter,
         distributions=distributions,
-        unowned=installed_files(tree, ownership.unowned, hashed),
-        ignored=count_ignored(tree, ownership, len(regular) - len(hashed)),
+        unowned=stack.unowned,
+        ignored=_sum([count_ignored(tree, ownership, len(regular) - len(hashed)), *(one.ignored for one in layers)]),
         elf=elf,
         site_packages=sites[0],
-        system_site_packages=venv.system_site_packages,
+        system_site_packages=place.system_site_packages,
+        os_packages=os_packages.pinned,
         findings=sort_findings(findings),
     )
 
@@ -116,24 +136,12 @@ def _hashable(tree: Tree) -> list[tuple[str, int]]:
     return sorted((path, file.size) for path, file in tree.files.items() if not file.is_link and not is_bytecode(path))
 
 
-def _read_installed(reader: TreeReader, sites: tuple[str, ...], roots: tuple[str, ...]) -> list[Installed]:
-    installed: list[Installed] = []
-    for site in sites:
-        names = children(reader.tree, site)
-        found = [
-            *read_wheel_installs(reader, site, names, roots),
-            *read_egg_installs(reader, site, names, roots),
-        ]
-        editables = [
-            one for one in found if one.distribution.direct_url and one.distribution.direct_url.kind == "editable"
-        ]
-        note_startup_code(reader, site, names, frozenset(path for one in editables for path in one.claims))
-        installed += found
-    return installed
-
-
 def _read_elf(
-    tree: Tree, interpreter: InterpreterFacts, kept: list[str], hashed: dict[str, HashedFile]
+    tree: Tree,
+    interpreter: InterpreterFacts,
+    kept: list[str],
+    hashed: dict[str, HashedFile],
+    more: Sequence[ElfSource],
 ) -> tuple[ElfFacts, tuple[Finding, ...]]:
     sources = [
         ElfSource(path=path, location=f"{tree.prefix}/{path}", sha256=content.sha256)
@@ -141,7 +149,14 @@ def _read_elf(
         if content.is_elf
     ]
     links = [path for path in kept if tree.files[path].is_link and not tree.leaves_prefix(path)]
-    return read_elf_facts(sources, find_interpreter_elfs(interpreter), aliases=links)
+    return read_elf_facts([*sources, *more], find_interpreter_elfs(interpreter), aliases=links)
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
 
 
 def _site_folders(tree: Tree, interpreter: InterpreterFacts) -> tuple[str, ...]:

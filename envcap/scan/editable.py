@@ -46,7 +46,7 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     pointers = [file for file in distribution.files if _is_pointer(file.path, site)]
     found: dict[str, Path] = {}
     for pointer in pointers:
-        found |= dict(_pointed(prefix / pointer.path))
+        found |= dict(_pointed(pointer.location(prefix)))
     own = {pointer.path for pointer in pointers}
     kept = [file for file in distribution.files if file.path not in own]
     taken = {file.path for file in kept}

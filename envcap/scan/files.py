@@ -92,14 +92,16 @@ class _Walk:
         self.findings.append(Finding(code=code, message=message, path=path))
 
 
-def walk_tree(prefix: str) -> Tree:
+def walk_tree(prefix: str, *, start: str = "") -> Tree:
     """List everything under `prefix`, an absolute path; nothing is opened, no symlink followed.
+
+    Only what lies below the folder `start`, relative to the prefix, if one is named.
 
     What can't go into an image is left out with a finding: FIFOs, sockets and devices (`file-special`), names that
     aren't UTF-8 or hold control characters (`file-name`), folders that can't be read (`file-unreadable`).
     """
     walk = _Walk()
-    pending = [""]
+    pending = [start]
     while pending:
         folder = pending.pop()
         try:

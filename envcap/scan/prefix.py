@@ -1,4 +1,4 @@
-"""Finds the environment that the user means, and reads its `pyvenv.cfg` (PEP 405)."""
+"""Finds the environment that the user means: a virtual one with its `pyvenv.cfg` (PEP 405), or a whole Python."""
 
 import os
 import re
@@ -10,31 +10,33 @@ from envcap.errors import ScanError
 
 _CONFIG_LIMIT = 64 * 1024
 _PYTHON = re.compile(r"(python|pypy)(3(\.\d+)?t?)?\Z")
-_MAKE_ONE = "name a virtual environment, or activate one"
+_MAKE_ONE = "name a virtual environment or an interpreter, or activate an environment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualEnvironment:
-    """A virtual environment on disk that has an interpreter.
+    """A virtual environment on disk that has an interpreter, or a whole Python.
 
     Attributes:
         prefix: Its folder, absolute, symlinks resolved.
         executable: `bin/python` in it, not resolved: resolving would lose the environment.
         config: `pyvenv.cfg`, keys in lower case.
+        kind: `venv` or `system`.
     """
 
     prefix: Path
     executable: Path
     config: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "venv"
 
     @property
     def system_site_packages(self) -> bool:
-        """Whether the base's packages are visible too, by site.py's reading of the key."""
-        return self.config.get("include-system-site-packages", "").lower() == "true"
+        """Whether the base's packages are visible too, by site.py's reading of the key; a whole Python is a base."""
+        return self.kind == "system" or self.config.get("include-system-site-packages", "").lower() == "true"
 
 
 def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnvironment:
-    """Find the virtual environment at `path`: its folder, its interpreter, or (None) the active one.
+    """Find the environment at `path`: its folder, its interpreter, or (None) the active one.
 
     Args:
         path: What the user named; a relative path is taken from the current folder.
@@ -55,14 +57,23 @@ def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnviron
         if not path.is_dir():
             # PREFIX/bin/python is a symlink as a rule: go up by name, never by resolving it.
             _refuse_foreign_file(path)
+            if not _is_in_environment(path):
+                return open_interpreter(path)
             path = path.parent.parent
     except OSError as error:
         raise _unreadable(path, error) from error
     return open_prefix(path)
 
 
+def open_interpreter(executable: Path) -> VirtualEnvironment:
+    """Take an interpreter that belongs to no virtual environment; where its packages lie, it must be asked."""
+    if not os.access(executable, os.X_OK):
+        raise _not_executable(executable)
+    return VirtualEnvironment(prefix=executable.parent.parent.resolve(), executable=executable, kind="system")
+
+
 def open_prefix(prefix: Path) -> VirtualEnvironment:
-    """Read the virtual environment in the folder `prefix`.
+    """Read the virtual environment, or find the Python, in the folder `prefix`.
 
     Raises:
         ScanError: As `find_prefix`.
@@ -88,11 +99,24 @@ def _open_prefix(prefix: Path) -> VirtualEnvironment:
         )
     config = prefix / "pyvenv.cfg"
     if not config.is_file():
+        if _has_standard_library(prefix):
+            return open_interpreter(_find_executable(prefix.resolve(strict=True)))
         raise _not_an_environment(prefix)
     real = prefix.resolve(strict=True)
     with config.open("rb") as file:
         text = file.read(_CONFIG_LIMIT).decode("utf-8", "replace")
     return VirtualEnvironment(prefix=real, executable=_find_executable(real), config=parse_config(text))
+
+
+def _has_standard_library(prefix: Path) -> bool:
+    """Tell a whole Python from a virtual environment that lost its `pyvenv.cfg`: that one's is its base's."""
+    return any(prefix.glob("lib*/python3*/os.py")) or any(prefix.glob("lib*/pypy3*/os.py"))
+
+
+def _is_in_environment(executable: Path) -> bool:
+    """Tell whether an interpreter belongs to an environment, be it a damaged one; shims and links don't."""
+    prefix = executable.parent.parent
+    return any((prefix / name).exists() for name in ("pyvenv.cfg", "conda-meta", "bin/activate"))
 
 
 def _find_executable(prefix: Path) -> Path:
@@ -101,10 +125,14 @@ def _find_executable(prefix: Path) -> Path:
         if executable.is_file():
             if os.access(executable, os.X_OK):
                 return executable
-            raise ScanError(f"The interpreter {executable} is not executable", hint="check its permissions")
+            raise _not_executable(executable)
         if executable.is_symlink():
             raise _dangling(executable)
     raise ScanError(f"{prefix} has no interpreter (expected bin/python)", hint="make the environment anew")
+
+
+def _not_executable(executable: Path) -> ScanError:
+    return ScanError(f"The interpreter {executable} is not executable", hint="check its permissions")
 
 
 def _dangling(link: Path) -> ScanError:
@@ -132,11 +160,6 @@ def _refuse_foreign_file(path: Path) -> None:
 
 
 def _not_an_environment(prefix: Path) -> ScanError:
-    if any((prefix / "bin" / name).exists() for name in ("python", "python3")):
-        return ScanError(
-            f"{prefix} is a whole Python installation, not a virtual environment: this release does not support it yet",
-            hint="make a virtual environment with `python -m venv`, or wait for the next release",
-        )
     nested = next((name for name in (".venv", "venv") if (prefix / name / "pyvenv.cfg").is_file()), None)
     hint = f"name {prefix / nested}, which is one" if nested else _MAKE_ONE
     return ScanError(f"{prefix} is not an environment (expected pyvenv.cfg in it)", hint=hint)

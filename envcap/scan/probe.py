@@ -56,6 +56,11 @@ def _read_answer(executable: Path, answer: object) -> InterpreterFacts:
     for key in ("executable", "prefix", "base_prefix"):
         if not texts[key].startswith("/"):
             raise _unexpected(executable, f"no absolute path in {key!r}")
+    site_folders, user_site = answer.get("site_folders"), answer.get("user_site")
+    if not isinstance(site_folders, list) or not all(isinstance(folder, str) for folder in site_folders):
+        raise _unexpected(executable, "no list of texts in 'site_folders'")
+    if not isinstance(user_site, str):
+        raise _unexpected(executable, f"{type(user_site).__name__} in 'user_site'")
     return InterpreterFacts(
         executable=Path(texts["executable"]),
         implementation=texts["implementation"],
@@ -69,6 +74,8 @@ def _read_answer(executable: Path, answer: object) -> InterpreterFacts:
         markers=tables["markers"],
         glibc=texts["glibc"],
         config=tables["config"],
+        site_folders=tuple(site_folders),
+        user_site=user_site,
     )
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import site
 import sys
 import sysconfig
 
@@ -125,6 +126,11 @@ def real_executable(prefix):
     return executable
 
 
+def site_folders():
+    """The base's folders of packages. With -S the module `site` is but a library: importing it changes nothing."""
+    return site.getsitepackages(list(dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))))
+
+
 def facts():
     """Everything that the scan asks of the interpreter."""
     prefix = environment_prefix()
@@ -142,6 +148,8 @@ def facts():
         "markers": markers(),
         "glibc": glibc(),
         "config": {key: str(variables[key]) for key in CONFIG if variables.get(key) is not None},
+        "site_folders": site_folders(),
+        "user_site": site.getusersitepackages() or "",
     }
 
 

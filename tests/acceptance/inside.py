@@ -38,7 +38,8 @@ def main() -> None:
         {
             "version": sys.version_info[:],
             "installed": installed,
-            "modules": sorted(name for name in owned if not imports(name)),
+            # In one order: which of setuptools and distutils comes first matters to both.
+            "modules": [name for name in sorted(owned) if not imports(name)],
             "failing": {name: why for name in sorted(owned) if (why := imports(name))},
             "standard library": sorted(name for name in builtin if not imports(name)),
         },

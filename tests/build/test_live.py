@@ -1,5 +1,6 @@
 """A package's files from the live environment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,16 @@ def test_a_file_of_an_editable_project_is_read_where_it_lies(tmp_path: Path) -> 
     file = InstalledFile(path=f"{SITE}/a.py", mode=0o644, size=4, sha256="", source=str(tmp_path / "project/a.py"))
     found = live_entry(file, prefix=tmp_path / "env", distribution=None, owner="demo")
     assert (found.path, body(found)) == (f"opt/env/{SITE}/a.py", b"code")
+
+
+def test_a_script_from_beyond_the_environment_is_read_there_and_its_python_is_the_image_s(tmp_path: Path) -> None:
+    place = put(tmp_path / "home", "bin/tool", b"#!/base/bin/python3 -s\nprint(1)\n", executable=True)
+    source = str(tmp_path / "home/bin/tool")
+    beyond = replace(place, source=source, python="/base")
+    found = live_entry(beyond, prefix=tmp_path / "env", distribution=None, owner="demo")
+    assert body(found) == b"#!/opt/env/bin/python -s\nprint(1)\n"
+    unnamed = live_entry(replace(beyond, python=""), prefix=tmp_path / "env", distribution=None, owner="demo")
+    assert body(unnamed) == b"#!/base/bin/python3 -s\nprint(1)\n"
 
 
 @pytest.mark.parametrize(("name", "generated"), [("pip3.11", True), ("pip3", True), ("pipx", False)])

@@ -241,6 +241,49 @@ def test_pins_of_another_suite_or_platform_do_not_count(tmp_path: Path) -> None:
     assert lock(tmp_path, SystemNeeds(), pins=pins)[:2] == first[:2]
 
 
+def test_an_installed_package_is_locked_whole_in_the_version_that_is_there(tmp_path: Path) -> None:
+    old, helper = Deb(name="python3-tool", version="1.0-1", depends="helper"), Deb(name="helper")
+    newer = Pocket(suite="bookworm-security", debs=(replace(old, version="1.0-2"),))
+    needs = SystemNeeds(installed=(("python3-tool", "1.0-1"),))
+    locked = lock(tmp_path, needs, old, helper, pockets=[newer])
+    assert row(locked, "python3-tool").version == "1.0-1"
+    assert row(locked, "python3-tool").because == ("installed on the system",)
+    assert row(locked, "helper").because == ("dependency of python3-tool",)
+    assert [finding.code for finding in locked[2]].count("os-package-version") == 0
+
+
+def test_an_installed_version_that_the_suite_has_no_more_is_a_finding_unless_a_pin_keeps_it(tmp_path: Path) -> None:
+    needs, old = SystemNeeds(installed=(("python3-tool", "1.0-1"),)), Deb(name="python3-tool", version="1.0-1")
+    first = lock(tmp_path, needs, old)
+    again = lock(tmp_path, needs, replace(old, version="1.0-2"))
+    assert row(again, "python3-tool").version == "1.0-2"
+    (finding,) = [finding for finding in again[2] if finding.code == "os-package-version"]
+    assert "python3-tool 1.0-1" in finding.message
+    assert "1.0-2" in finding.message
+    pins = Pins(packages=first[0], sources=first[1])
+    kept = lock(tmp_path, needs, replace(old, version="1.0-2"), pins=pins)
+    assert row(kept, "python3-tool").version == "1.0-1"
+
+
+def test_an_upgraded_package_leaves_the_pin_of_its_old_version(tmp_path: Path) -> None:
+    old = Deb(name="python3-tool", version="1.0-1")
+    first = lock(tmp_path, SystemNeeds(installed=(("python3-tool", "1.0-1"),)), old)
+    newer = Pocket(suite="bookworm-updates", debs=(replace(old, version="1.0-2"),))
+    needs, pins = SystemNeeds(installed=(("python3-tool", "1.0-2"),)), Pins(packages=first[0], sources=first[1])
+    assert row(lock(tmp_path, needs, old, pockets=[newer], pins=pins), "python3-tool").version == "1.0-2"
+
+
+def test_an_installed_version_that_does_not_get_along_with_the_rest_gives_way(tmp_path: Path) -> None:
+    old = [Deb(name="tool", version="1.0-1"), Deb(name="python3-tool", version="1.0-1", depends="tool (= 1.0-1)")]
+    new = [Deb(name="tool", version="1.0-2"), Deb(name="python3-tool", version="1.0-2", depends="tool (= 1.0-2)")]
+    needs = SystemNeeds(installed=(("base-tool", "1.0-1"), ("python3-tool", "1.0-1")))
+    base = Deb(name="base-tool", depends="tool (>= 1.0-2)")
+    locked = lock(tmp_path, needs, *old, base, pockets=[Pocket(suite="bookworm-security", debs=tuple(new))])
+    assert {row(locked, name).version for name in ("tool", "python3-tool")} == {"1.0-2"}
+    codes = [finding.code for finding in locked[2]]
+    assert (codes.count("os-package-version"), codes.count("pin-dropped")) == (1, 0)
+
+
 def test_cycles_and_any_qualifiers_are_fine(tmp_path: Path) -> None:
     debs = [Deb(name="ping", depends="pong:any"), Deb(name="pong", depends="ping (>= 1.0)")]
     assert {"ping", "pong"} <= set(names(lock(tmp_path, SystemNeeds(requested=("ping",)), *debs)))

@@ -57,6 +57,8 @@ def probe_answer(prefix: Path) -> dict[str, object]:
         "markers": {"sys_platform": "linux"},
         "glibc": "2.36",
         "config": {"Py_ENABLE_SHARED": "0"},
+        "site_folders": [str(base / SITE)],
+        "user_site": "",
     }
 
 

@@ -1,5 +1,6 @@
 """Finding the environment that the user means."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,40 @@ def test_conda_environment_is_not_supported_yet(tmp_path: Path) -> None:
     assert "next release" in caught.value.hint
 
 
-def test_whole_installation_is_not_supported_yet(tmp_path: Path) -> None:
+def test_a_whole_python_is_found_by_its_folder_and_by_its_interpreter(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/python3": "#!/bin/sh\n", "bin/python3.12": "#!/bin/sh\n", "lib/python3.12/os.py": ""})
+    for name in ("python3", "python3.12"):
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    by_folder = find_prefix(tmp_path, {})
+
+    assert (by_folder.kind, by_folder.prefix) == ("system", tmp_path.resolve())
+    assert by_folder.system_site_packages
+    assert find_prefix(tmp_path / "bin/python3", {}) == by_folder
+    assert find_prefix(tmp_path / "bin/python3.12", {}).executable == tmp_path / "bin/python3.12"
+
+
+@pytest.mark.parametrize("named", [".", "bin/python"])
+def test_an_environment_that_lost_its_pyvenv_cfg_is_not_taken_for_a_whole_python(tmp_path: Path, named: str) -> None:
+    prefix = make_env(tmp_path)
+    (prefix / "pyvenv.cfg").unlink()
+
+    with pytest.raises(ScanError, match=r"is not an environment \(expected pyvenv.cfg in it\)"):
+        find_prefix(prefix / named, {})
+
+
+def test_a_link_to_an_interpreter_elsewhere_names_that_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to(sys.executable)
+
+    assert find_prefix(tmp_path / "bin/python3", {}).kind == "system"
+
+
+def test_a_whole_python_that_may_not_be_run_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, {"bin/python3": "#!/bin/sh\n"})
 
-    with pytest.raises(ScanError, match="whole Python installation") as caught:
+    with pytest.raises(ScanError, match="not executable"):
         find_prefix(tmp_path / "bin/python3", {})
-    assert "next release" in caught.value.hint
 
 
 @pytest.mark.parametrize("named", [".", "bin/python"])

@@ -182,16 +182,6 @@ def test_progress_tells_each_phase_to_its_end(tmp_path: Path) -> None:
     assert ended == ["probe", "walk", "metadata", "hash", "elf"]
 
 
-def test_environment_that_sees_the_base_is_a_finding(tmp_path: Path) -> None:
-    prefix = make_env(tmp_path)
-    (prefix / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
-
-    environment = scan(prefix)
-
-    assert environment.system_site_packages
-    assert [one.code for one in environment.findings] == ["system-site-packages"]
-
-
 def test_platlib_apart_from_purelib_is_read_too(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     (prefix / "lib64").unlink()

@@ -1,0 +1,74 @@
+"""Scanning as a lock needs it: with what Python sees beyond the prefix, and the code of editables in its place.
+
+`snapshot` and `check` must look at an environment alike; so both look through here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from envcap.environment import Environment
+from envcap.lock.debian import NO_PINS, Pins
+from envcap.lock.pypi import platform_of
+from envcap.scan import Beyond, scan_environment
+from envcap.scan.editable import expand_editables
+from envcap.scan.hashing import HashTree, hash_tree
+from envcap.scan.runner import SubprocessRunner
+from envcap.system import find_foreign_packages
+from envcap.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlace:
+    """Which environment of this machine is meant.
+
+    Attributes:
+        prefix: Its folder.
+        executable: The interpreter, where it is a whole Python.
+        user_site: Take the user's own packages or not; None to do as the interpreter would.
+    """
+
+    prefix: Path
+    executable: Path | None = None
+    user_site: bool | None = None
+
+
+def scan_live(
+    place: LivePlace,
+    world: World,
+    step: Callable[[str, int, int], None],
+    *,
+    hashes: HashTree = hash_tree,
+    binaries: bool = True,
+    suite: str = "",
+    pins: Pins = NO_PINS,
+) -> Environment:
+    """Scan; once more if packages of the operating system turn out to be of no archive, to capture their files.
+
+    Args:
+        place: The environment.
+        world: This machine.
+        step: Told how far the scan is.
+        hashes: Gives the hashes of its files.
+        binaries: Look also into ELF files and bytecode, which only a lock needs.
+        suite: The Debian suite that the user wants, or empty.
+        pins: OS packages of an earlier lock.
+
+    Raises:
+        EnvcapError: It is no environment, or can't be read, or the archive of its OS packages can't.
+    """
+
+    def scan(foreign: frozenset[str]) -> Environment:
+        return scan_environment(
+            place.prefix,
+            run=SubprocessRunner(world.machine.environ),
+            progress=step,
+            hashes=hashes,
+            binaries=binaries,
+            executable=place.executable,
+            beyond=Beyond(user_site=place.user_site, environ=world.machine.environ, foreign=foreign),
+        )
+
+    environment = scan(frozenset())
+    foreign = find_foreign_packages(environment, platform_of(environment), suite, pins, world)
+    return expand_editables(scan(foreign) if foreign else environment)
