@@ -18,6 +18,7 @@ from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, ne
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
+from envcap.lock.readable import as_readable
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
@@ -171,7 +172,8 @@ def _prove(environment: Environment, world: World, step: Callable[[str, int, int
         done += 1
         step(result.distribution.name, done, len(environment.distributions))
 
-    return prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    results = prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    return as_readable(results, prefix=environment.prefix)
 
 
 def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]:

@@ -31,6 +31,7 @@ from envcap.scan.probe import probe_interpreter
 from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.startup import note_startup_code
+from envcap.scan.twins import merge_twins
 from envcap.wheel.layout import is_bytecode
 
 __all__ = ["Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
@@ -81,10 +82,13 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     tell("hash", 1, 1)
     elf, elf_findings = _read_elf(tree, interpreter, kept, hashed)
     tell("elf", 1, 1)
-    distributions = join_distributions(tree, installed, ownership, hashed)
+    joined = join_distributions(tree, installed, ownership, hashed)
+    distributions, twin_findings = merge_twins(joined)
+    for site in sites:
+        note_startup_code(reader, site, children(tree, site), distributions)
     findings: list[Finding] = [*tree.findings, *reader.findings, *hash_findings, *elf_findings]
     findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()))
-    findings += [*duplicate_findings(distributions), *link_findings(tree, kept)]
+    findings += [*duplicate_findings(joined), *twin_findings, *link_findings(tree, kept)]
     if venv.system_site_packages:
         message = "The environment also sees the packages of its base interpreter: they are not captured"
         findings.append(Finding(code="system-site-packages", message=message, path="pyvenv.cfg"))
@@ -111,15 +115,8 @@ def _read_installed(reader: TreeReader, sites: tuple[str, ...], roots: tuple[str
     installed: list[Installed] = []
     for site in sites:
         names = children(reader.tree, site)
-        found = [
-            *read_wheel_installs(reader, site, names, roots),
-            *read_egg_installs(reader, site, names, roots),
-        ]
-        editables = [
-            one for one in found if one.distribution.direct_url and one.distribution.direct_url.kind == "editable"
-        ]
-        note_startup_code(reader, site, names, frozenset(path for one in editables for path in one.claims))
-        installed += found
+        installed += read_wheel_installs(reader, site, names, roots)
+        installed += read_egg_installs(reader, site, names, roots)
     return installed
 
 

@@ -9,6 +9,7 @@ from envcap.environment import Distribution, Finding, FindingLevel, InstalledFil
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree
 from envcap.scan.hashing import HashedFile
+from envcap.scan.metadata import UNKNOWN_VERSION
 from envcap.scan.owners import Ownership
 
 UNREADABLE = "unreadable"
@@ -20,7 +21,12 @@ def join_distributions(
 ) -> tuple[Distribution, ...]:
     """Complete the distributions with their files, sorted by normalised name, version and folder."""
     complete = [
-        dataclasses.replace(one.distribution, files=installed_files(tree, owned, hashed), missing=missing)
+        dataclasses.replace(
+            one.distribution,
+            version=one.distribution.version or UNKNOWN_VERSION,
+            files=installed_files(tree, owned, hashed),
+            missing=missing,
+        )
         for one, owned, missing in zip(installed, ownership.owned, ownership.missing, strict=True)
     ]
     return tuple(sorted(complete, key=lambda one: (canonicalize_name(one.name), one.version, one.directory)))
