@@ -14,11 +14,12 @@ from envcap.environment import Environment, Finding, FindingLevel
 from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter
-from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lock.readable import as_readable
+from envcap.lock.unowned_capture import UnownedGroup, lock_unowned
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
@@ -51,7 +52,8 @@ class SnapshotRequest:
         previous: The lock that it replaces, whose OS pins are kept; None with `--refresh-system`.
         suite: Debian suite, or empty to choose.
         system: More OS packages.
-        max_unowned: Bytes of unowned files that are captured at most.
+        max_unowned: Bytes of unowned files that are captured at most, in all.
+        keep: Unowned files and folders, relative to the prefix, that are captured whatever their kind.
     """
 
     prefix: Path
@@ -60,6 +62,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class Snapshot:
         environment: The scan.
         results: The proof of each distribution.
         prediction: The image that the live files give.
+        unowned: What of the files that nobody owns was captured and what left out, by kind.
         findings: What the user should know, warnings first.
     """
 
@@ -80,6 +84,7 @@ class Snapshot:
     environment: Environment
     results: tuple[ProofResult, ...]
     prediction: Prediction
+    unowned: tuple[UnownedGroup, ...]
     findings: tuple[Finding, ...]
 
 
@@ -104,7 +109,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         step("packages", 0, 0)
         layout = layout_of(environment.interpreter.version)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
-        captured, unowned_kept, unowned_findings = lock_unowned(environment, limit=request.max_unowned)
+        unowned = lock_unowned(environment, limit=request.max_unowned, keep=request.keep)
         step("interpreter", 0, 0)
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
@@ -131,20 +136,21 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
         packages=packages.packages,
         system=system,
-        captured=captured,
+        captured=unowned.files,
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
-        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
+        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned.findings,
         *interpreter_findings, *system_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
-        kept=tuple(_kept(packages, results, unowned_kept, interpreter, world)),
+        kept=tuple(_kept(packages, results, unowned.kept, interpreter, world)),
         environment=environment,
         results=results,
         prediction=prediction,
+        unowned=unowned.groups,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
     )
 

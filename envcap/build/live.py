@@ -4,6 +4,7 @@ The twin of `package.py`. Only what installers write in words of their own is ma
 image's interpreter, `INSTALLER` says `envcap`, and RECORD is written anew.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from envcap.build.package import INSTALLER_TEXT, environment_entry, symlink_entr
 from envcap.entry import Entry, LiteralContent
 from envcap.environment import Distribution, InstalledFile
 from envcap.files import FileContent
+from envcap.recipe import ENVIRONMENT_ROOT
 from envcap.wheel.layout import is_bytecode, is_installer_file
 from envcap.wheel.scripts import console_script, is_generated_script, map_live_script, versioned_twin
 
 _SHEBANG = b"#!"
+_NOBODY = "unowned"
+_PATH_FILE = re.compile(r"/site-packages/[^/]+\.pth\Z")
 _MAX_SCRIPT = 16 << 20
 
 
@@ -55,6 +59,35 @@ def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution 
     return environment_entry(file.path, executable=executable, content=content, owner=owner, sha256=file.sha256)
 
 
+def unowned_entry(file: InstalledFile, *, prefix: Path) -> Entry:
+    """Give a live file that no package owns as the image holds it: nothing in it may name the live prefix's place."""
+    if file.target:
+        return symlink_entry(file.path, _image_path(file.target, prefix) or file.target, _NOBODY)
+    if _PATH_FILE.search(file.path) and file.size <= _MAX_SCRIPT:
+        data = b"".join(FileContent(path=file.location(prefix), size=file.size).chunks())
+        mapped = map_path_file(data, prefix=prefix)
+        if mapped != data:
+            content = LiteralContent(mapped)
+            return environment_entry(file.path, executable=bool(file.mode & 0o111), content=content, owner=_NOBODY)
+    return live_entry(file, prefix=prefix, distribution=None, owner=_NOBODY)
+
+
+def map_path_file(data: bytes, *, prefix: Path) -> bytes:
+    """Map a `.pth` file (CPython's `Lib/site.py`) to the image.
+
+    A line that names a folder of the environment names the image's; one that names another absolute folder is left out:
+    the image has no such folder, and its name is this machine's own affair.
+    """
+    lines: list[bytes] = []
+    for line in data.splitlines(keepends=True):
+        folder = line.rstrip()
+        if not folder.startswith(b"/"):
+            lines.append(line)
+        elif mapped := _image_path(folder.decode("utf-8", "surrogateescape"), prefix):
+            lines.append(mapped.encode("utf-8", "surrogateescape") + line[len(folder) :])
+    return b"".join(lines)
+
+
 def live_script(file: InstalledFile, *, prefix: Path, distribution: Distribution | None) -> bytes | None:
     """Map a live script to the image, or tell with None that the file goes in as it is."""
     data = read_script(file, prefix=prefix) if file.path.startswith("bin/") else None
@@ -92,6 +125,15 @@ def spellings(prefix: Path) -> tuple[bytes, ...]:
     return tuple(
         {str(path).encode("utf-8", "surrogateescape") for path in (prefix, prefix.absolute(), prefix.resolve())}
     )
+
+
+def _image_path(path: str, prefix: Path) -> str:
+    """Give an absolute path of the live environment as the image's, or an empty string for any other path."""
+    for spelling in spellings(prefix):
+        live = spelling.decode("utf-8", "surrogateescape")
+        if path == live or path.startswith(f"{live}/"):
+            return f"/{ENVIRONMENT_ROOT}{path[len(live) :]}"
+    return ""
 
 
 def _installer(distribution: Distribution, owner: str) -> Iterator[Entry]:

@@ -59,7 +59,16 @@ def snapshot(
     ] = None,
     suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
-    max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    max_unowned: Annotated[
+        int,
+        typer.Option(
+            "--max-unowned", metavar="MB", min=0, help="Files of no package: capture at most this much in all."
+        ),
+    ] = 50,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="PATH", help="Capture this file or folder of no package too (repeatable)."),
+    ] = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -81,6 +90,7 @@ def snapshot(
             suite=suite,
             refresh_system=refresh_system,
             max_unowned=max_unowned,
+            keep=tuple(keep or ()),
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,

@@ -1,16 +1,19 @@
 """`envcap snapshot`: parse, capture, write the lock's folder, and say what was found."""
 
 import json
+import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
-from envcap.environment import FindingLevel
+from envcap.environment import Finding, FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.lock.unowned_capture import UnownedGroup
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.render import counted, human_size, table
@@ -20,6 +23,7 @@ from envcap.world import open_world
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _SHOWN = 20
+_SHORTEST_NAME = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    keep: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -65,6 +70,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            keep=tuple(_inside(prefix, path) for path in options.keep),
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -87,6 +93,14 @@ def _check_options(options: SnapshotOptions) -> None:
 
         for form in options.export:
             check_format(form)
+
+
+def _inside(prefix: Path, path: str) -> str:
+    """Give a path of `--keep` relative to the prefix."""
+    place = Path(os.path.normpath(prefix / path))
+    if place == prefix or not place.is_relative_to(prefix):
+        raise UsageError(f"`--keep {path}` is not inside {prefix}", hint="give a path relative to the environment")
+    return place.relative_to(prefix).as_posix()
 
 
 def _name_of(prefix: Path) -> str:
@@ -150,7 +164,7 @@ def _as_json(found: Snapshot, folder: Path) -> dict[str, object]:
 def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
     warnings = [row for row in found.findings if row.level is FindingLevel.WARNING]
     for row in warnings[:_SHOWN]:
-        talk.warn(row.message)
+        talk.warn(_told(row))
     if len(warnings) > _SHOWN:
         talk.say(f"... and {len(warnings) - _SHOWN} more warnings (all of them with `--json`)")
     lock, counts = found.lockfile, _counts(found)
@@ -167,6 +181,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
+        *_unowned(found.unowned),
         ("patched", _patched(found)),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
@@ -177,6 +192,24 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"
     )
+
+
+def _told(finding: Finding) -> str:
+    """Say a finding with its file, where the sentence alone names neither the file nor the package."""
+    name, subject = finding.path.rpartition("/")[2], finding.message.partition(" ")[0]
+    named = name in finding.message or (len(subject) >= _SHORTEST_NAME and subject in name)
+    return finding.message if named else f"{finding.path}: {finding.message}"
+
+
+def _unowned(groups: Sequence[UnownedGroup]) -> list[tuple[str, str]]:
+    """Count the files that nobody owns, by kind: what is captured and what is left out."""
+    rows = []
+    for title, captured in (("unowned", True), ("left out", False)):
+        mine = [group for group in groups if group.captured is captured]
+        if mine:
+            total = f"{counted(sum(group.count for group in mine), 'file')}, {human_size(sum(g.size for g in mine))}"
+            rows.append((title, f"{total}: " + ", ".join(f"{group.count} {group.what}" for group in mine)))
+    return rows
 
 
 def _pages(received: int) -> str:

@@ -11,10 +11,10 @@ from envcap.build.live import read_script
 from envcap.environment import Distribution, Environment, Finding, FindingLevel
 from envcap.lock.capture import capture_distribution, captured_files, captured_name, is_wheel
 from envcap.lock.contested import contest_findings, find_contests, left_to_others
-from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
+from envcap.lock.patches import KeptContent, captured_patches, final_patches, lost_paths, shared_paths
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lock.readable import loose_paths
-from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Patch, Source
+from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
 from envcap.sources.location import DEFAULT_NAME
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
@@ -103,36 +103,6 @@ def lock_packages(
         captured=tuple(captured),
         findings=tuple(findings),
     )
-
-
-def lock_unowned(
-    environment: Environment, *, limit: int
-) -> tuple[tuple[CapturedFile, ...], tuple[KeptContent, ...], tuple[Finding, ...]]:
-    """Capture the files that nobody owns, smallest first, up to a limit; the rest is named.
-
-    Args:
-        environment: The scan.
-        limit: Bytes that are captured at most.
-    """
-    files: list[CapturedFile] = []
-    kept: list[KeptContent] = []
-    findings: list[Finding] = []
-    total = 0
-    nobody = Distribution(name="unowned", version="", directory="")
-    for file in sorted(environment.unowned, key=lambda file: (file.size, file.path)):
-        if file.target:
-            files.append(CapturedFile(path=file.path, target=file.target))
-            continue
-        total += file.size
-        if total > limit:
-            findings.append(_too_large(file.path, file.size))
-            continue
-        patch, content = image_patch(
-            Patch(path=file.path, change="added"), file, prefix=environment.prefix, distribution=nobody
-        )
-        files.append(CapturedFile(path=file.path, sha256=patch.sha256, size=patch.size, executable=patch.executable))
-        kept.append((patch.sha256, content))
-    return tuple(sorted(files, key=lambda file: file.path)), tuple(kept), tuple(findings)
 
 
 def newest_upload(results: Sequence[ProofResult]) -> str:
@@ -270,11 +240,3 @@ def _changes(patches: Sequence[Patch]) -> str:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             parts.append(f"{', '.join(names[:_NAMED])}{more} {change}")
     return "; ".join(parts)
-
-
-def _too_large(path: str, size: int) -> Finding:
-    return Finding(
-        code="unowned-left-out",
-        message=f"{path} ({size / 1e6:.1f} MB) is nobody's and left out (raise `--max-unowned` to keep it)",
-        path=path,
-    )

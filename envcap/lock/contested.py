@@ -1,8 +1,8 @@
 """Files that several distributions own, where they don't agree about the bytes: the live file's owner wins.
 
-Whoever was installed last wrote the file; an installer says nothing of it. A distribution whose artifact or RECORD holds
-the live bytes is the owner, and the others are named as having lost the file. Two layers of an image must agree about
-a path, so a script that one distribution's entry point explains is left to that one.
+Whoever was installed last wrote the file; an installer says nothing of it. A distribution whose artifact or RECORD
+holds the live bytes is the owner, and the others are named as having lost the file. Two layers of an image must agree
+about a path, so a script that one distribution's entry point explains is left to that one.
 Source: DESIGN §5, rule 5.
 """
 

@@ -35,9 +35,8 @@ def loose_paths(distribution: Distribution, files: Iterable[InstalledFile], *, l
     loose: set[str] = set()
     known: dict[str, InstalledFile] = {}
     for file in sorted(files, key=lambda file: file.path.encode("utf-8", "surrogateescape")):
-        if _is_refused(file.path, distribution if wheel else None, layout):
-            loose.add(file.path)
-        elif not _is_same(known.setdefault(_fold(file.path), file), file):
+        refused = _is_refused(file.path, distribution if wheel else None, layout)
+        if refused or not _is_same(known.setdefault(_fold(file.path), file), file):
             loose.add(file.path)
     return frozenset(loose)
 

@@ -1,7 +1,7 @@
 """One distribution installed twice, in two forms or under two spellings of its name: taken as one.
 
-`foo-1.0.dist-info` beside `foo-1.0.egg-info`, or `Foo-1.0.dist-info` beside `foo-1.0.dist-info`: a lock has one row for a
-name and version. The form that says most is the distribution, and the other one's files are files of it.
+`foo-1.0.dist-info` beside `foo-1.0.egg-info`, or `Foo-1.0.dist-info` beside `foo-1.0.dist-info`: a lock has one row for
+a name and version. The form that says most is the distribution, and the other one's files are files of it.
 """
 
 import dataclasses

@@ -58,6 +58,21 @@ def test_generated_script_beyond_the_entry_points_is_the_installers(tmp_path: Pa
     assert [file.path for file in environment.unowned] == ["bin/mine", "bin/other"]
 
 
+def test_scripts_that_easy_install_wrote_for_an_egg_are_the_eggs(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    info = "Metadata-Version: 1.0\nName: egg-two\nVersion: 2.0\n"
+    entry = "#!/x/python\n# EASY-INSTALL-ENTRY-SCRIPT: 'egg-two==2.0','console_scripts','eggtwo'\n__requires__ = 1\n"
+    tool = "#!/x/python\n# EASY-INSTALL-SCRIPT: 'egg_two==2.0','eggtool'\n"
+    egg = f"{SITE}/egg_two-2.0-py3.8.egg"
+    write(prefix, {f"{egg}/EGG-INFO/PKG-INFO": info, "bin/eggtwo": entry, "bin/eggtool": tool})
+
+    environment = scan(prefix)
+
+    assert environment.unowned == ()
+    assert "installer" not in environment.ignored
+    assert {"bin/eggtool", "bin/eggtwo"} <= {file.path for file in environment.distributions[0].files}
+
+
 def test_recorded_script_belongs_to_its_distribution(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     metadata = {"entry_points.txt": "[console_scripts]\npkg = pkg.cli:main\n"}

@@ -1,0 +1,181 @@
+"""Captures the files that nobody owns, by the rule of `envcap.lock.unowned`, up to a limit; names what it leaves out.
+
+Effects: reads live scripts and path files, whose bytes the image has in words of its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from envcap.build.live import unowned_entry
+from envcap.digest import Digest
+from envcap.entry import Content
+from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
+from envcap.errors import UsageError
+from envcap.lock.patches import KeptContent
+from envcap.lock.unowned import CAPTURED, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders
+from envcap.lockfile.model import CapturedFile
+
+_NAMED = 3
+_LARGEST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnownedGroup:
+    """Files of one kind.
+
+    Attributes:
+        what: The kind, in words.
+        captured: Whether they are in the lock.
+        count: How many.
+        size: Bytes of all.
+    """
+
+    what: str
+    captured: bool
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedUnowned:
+    """The `[[captured]]` rows of a lock, and what must be kept beside it.
+
+    Attributes:
+        files: Sorted by path.
+        kept: Bytes for `blobs/`, by sha256.
+        groups: What was captured and what left out, by kind.
+        findings: What the user should know.
+    """
+
+    files: tuple[CapturedFile, ...]
+    kept: tuple[KeptContent, ...]
+    groups: tuple[UnownedGroup, ...]
+    findings: tuple[Finding, ...]
+
+
+def lock_unowned(environment: Environment, *, limit: int, keep: Sequence[str] = ()) -> LockedUnowned:
+    """Capture the files that nobody owns and that belong to the environment, smallest first, up to a limit.
+
+    Args:
+        environment: The scan.
+        limit: Bytes that are captured at most, in all.
+        keep: Files and folders, relative to the prefix, that are captured whatever their kind.
+
+    Raises:
+        UsageError: `keep` names something that is not there.
+        BuildError: A file can't be read.
+    """
+    _check_keep(environment, keep)
+    projects = project_folders(file.path for file in environment.unowned)
+    wanted: dict[Kind, list[InstalledFile]] = {}
+    refused: dict[Kind, list[InstalledFile]] = {}
+    chosen: list[tuple[InstalledFile, Kind]] = []
+    for file in environment.unowned:
+        kind = kind_of(file, prefix=str(environment.prefix), site_packages=environment.site_packages, projects=projects)
+        if kind in CAPTURED or is_kept(file.path, kind, keep):
+            chosen.append((file, kind))
+        else:
+            refused.setdefault(kind, []).append(file)
+    files: list[CapturedFile] = []
+    kept: list[KeptContent] = []
+    large: list[InstalledFile] = []
+    total = 0
+    for file, kind in sorted(chosen, key=lambda pair: (pair[0].size, pair[0].path)):
+        total += file.size
+        if total > limit and not file.target:
+            large.append(file)
+            continue
+        row, content = _captured(environment, file)
+        files.append(row)
+        wanted.setdefault(kind, []).append(file)
+        if not row.target:
+            kept.append((row.sha256, content))
+    return LockedUnowned(
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        kept=tuple(kept),
+        groups=tuple(_groups(wanted, refused, large)),
+        findings=(*_kept_findings(wanted), *_refused_findings(refused), *_large_findings(large)),
+    )
+
+
+def _captured(environment: Environment, file: InstalledFile) -> tuple[CapturedFile, Content]:
+    entry = unowned_entry(file, prefix=environment.prefix)
+    if entry.target:
+        return CapturedFile(path=file.path, target=entry.target), entry.content
+    sha256 = entry.sha256 or Digest.of(b"".join(entry.content.chunks())).hex
+    executable = bool(file.mode & 0o111)
+    return CapturedFile(path=file.path, sha256=sha256, size=entry.content.size, executable=executable), entry.content
+
+
+def _check_keep(environment: Environment, keep: Sequence[str]) -> None:
+    for one in keep:
+        if not any(file.path == one or file.path.startswith(f"{one}/") for file in environment.unowned):
+            raise UsageError(
+                f"`--keep {one}` names nothing that could be kept (expected a file or folder under the prefix that "
+                "belongs to no package)",
+                hint="give its path relative to the environment's folder",
+            )
+
+
+def _groups(
+    wanted: dict[Kind, list[InstalledFile]], refused: dict[Kind, list[InstalledFile]], large: list[InstalledFile]
+) -> Iterator[UnownedGroup]:
+    for captured, kinds in ((True, wanted), (False, refused)):
+        for kind in Kind:
+            if kind in kinds:
+                yield _group(kind.value, kinds[kind], captured=captured)
+    if large:
+        yield _group("too large", large, captured=False)
+
+
+def _group(what: str, files: Sequence[InstalledFile], *, captured: bool) -> UnownedGroup:
+    return UnownedGroup(what=what, captured=captured, count=len(files), size=sum(file.size for file in files))
+
+
+def _kept_findings(wanted: dict[Kind, list[InstalledFile]]) -> Iterator[Finding]:
+    for kind, files in sorted(wanted.items(), key=lambda pair: pair[0].value):
+        message = f"Of no package and captured: {_described(kind, files)}"
+        yield Finding(code="unowned-kept", message=message, path=files[0].path, level=FindingLevel.NOTE)
+
+
+def _refused_findings(refused: dict[Kind, list[InstalledFile]]) -> Iterator[Finding]:
+    for kind, files in sorted(refused.items(), key=lambda pair: pair[0].value):
+        if kind is Kind.LINK:  # the scan said so of each
+            continue
+        message = f"Of no package and left out: {_described(kind, files)}"
+        if kind not in NEVER_BY_FOLDER:
+            message += f" (`--keep {_top(files)}` captures them)"
+        yield Finding(code="unowned-left-out", message=message, path=files[0].path)
+
+
+def _large_findings(large: Sequence[InstalledFile]) -> Iterator[Finding]:
+    ranked = sorted(large, key=lambda file: (-file.size, file.path))
+    for file in ranked[:_LARGEST_NAMED]:
+        message = f"{file.path} ({_size(file.size)}) is nobody's and left out (raise `--max-unowned` to keep it)"
+        yield Finding(code="unowned-left-out", message=message, path=file.path)
+    rest = ranked[_LARGEST_NAMED:]
+    if rest:
+        size = _size(sum(file.size for file in rest))
+        message = f"{len(rest)} more files of nobody's ({size}) are left out (raise `--max-unowned` to keep them)"
+        yield Finding(code="unowned-left-out", message=message)
+
+
+def _described(kind: Kind, files: Sequence[InstalledFile]) -> str:
+    """Write `notebooks, 3 files of 1.2 MB: a.ipynb, b.ipynb and 1 more`."""
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    names = ", ".join(file.path for file in files[:_NAMED])
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return f"{kind.value}, {count} of {_size(sum(file.size for file in files))}: {names}{more}"
+
+
+def _top(files: Sequence[InstalledFile]) -> str:
+    """Name what `--keep` should be given: the one folder of all files, or a file of several."""
+    tops = {file.path.partition("/")[0] for file in files}
+    return min(tops) if len(tops) == 1 else files[0].path
+
+
+def _size(size: int) -> str:
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_:
+            return f"{size / bytes_:.1f} {unit}"
+    return f"{size} bytes"
