@@ -19,6 +19,7 @@ from envcap.wheel.scripts import console_script, is_generated_script, map_live_s
 _SHEBANG = b"#!"
 _NOBODY = "unowned"
 _PATH_FILE = re.compile(r"/site-packages/[^/]+\.pth\Z")
+_KERNEL = re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json\Z")
 _MAX_SCRIPT = 16 << 20
 
 
@@ -60,16 +61,38 @@ def live_entry(file: InstalledFile, *, prefix: Path, distribution: Distribution 
 
 
 def unowned_entry(file: InstalledFile, *, prefix: Path) -> Entry:
-    """Give a live file that no package owns as the image holds it: nothing in it may name the live prefix's place."""
+    """Give a live file that no package owns as the image holds it: where Python reads it, it names no live place."""
     if file.target:
         return symlink_entry(file.path, _image_path(file.target, prefix) or file.target, _NOBODY)
-    if _PATH_FILE.search(file.path) and file.size <= _MAX_SCRIPT:
+    mapping = map_path_file if is_path_file(file) else map_kernel if _KERNEL.search(file.path) else None
+    if mapping is not None and file.size <= _MAX_SCRIPT:
         data = b"".join(FileContent(path=file.location(prefix), size=file.size).chunks())
-        mapped = map_path_file(data, prefix=prefix)
+        mapped = mapping(data, prefix=prefix)
         if mapped != data:
             content = LiteralContent(mapped)
             return environment_entry(file.path, executable=bool(file.mode & 0o111), content=content, owner=_NOBODY)
     return live_entry(file, prefix=prefix, distribution=None, owner=_NOBODY)
+
+
+def is_path_file(file: InstalledFile) -> bool:
+    """Tell whether Python's `site` module reads a file for folders of the module path."""
+    return not file.target and _PATH_FILE.search(file.path) is not None
+
+
+def path_file_lines(file: InstalledFile, *, prefix: Path) -> list[str]:
+    """Read the folders that a path file names, as written."""
+    if file.size > _MAX_SCRIPT:
+        return []
+    data = b"".join(FileContent(path=file.location(prefix), size=file.size).chunks())
+    lines = (line.rstrip() for line in data.decode("utf-8", "surrogateescape").splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "import ", "import\t")) and "\0" not in line]
+
+
+def map_kernel(data: bytes, *, prefix: Path) -> bytes:
+    """Map a kernel's `kernel.json` to the image: `ipykernel install` writes the live interpreter's path into it."""
+    for spelling in spellings(prefix):
+        data = data.replace(b'"' + spelling + b"/", f'"/{ENVIRONMENT_ROOT}/'.encode())
+    return data
 
 
 def map_path_file(data: bytes, *, prefix: Path) -> bytes:

@@ -3,7 +3,8 @@
 The rule. An environment is what an installation scheme holds: site-packages, `bin`, and the folders that packages write
 their support files to (`lib`, `include`, `share`, `etc`, …). Files of nobody are captured there, whatever they are:
 Python, or a program that runs beside it, would find them. Elsewhere under the prefix a file is captured too, unless it
-is of a kind that is plainly somebody's work and not part of an environment:
+is of a kind that is plainly somebody's work and not part of an environment (a folder that a `.pth` file adds to the
+module path is code all the same, and only the second and third of these are left out there):
 
 * projects: a folder that holds `pyproject.toml`, `setup.py`, `setup.cfg` or a repository, with all below it; also where
   the environment is the project's own folder (an editable install's code is captured with its package instead),
@@ -26,20 +27,20 @@ from envcap.environment import InstalledFile
 
 
 class Kind(enum.Enum):
-    """What a file of nobody is; the value is what the user reads before a number of files."""
+    """What a file of nobody is; the value is what the user reads after a number of files."""
 
     MODULES = "in site-packages"
     SCRIPTS = "in bin"
-    SUPPORT = "support files"
-    OTHER = "other files"
-    REPOSITORY = "version control"
-    CACHE = "caches"
-    PRIVATE = "private settings"
-    PROJECT = "project files"
-    NOTEBOOK = "notebooks"
-    MODEL = "model weights"
-    DATA = "data"
-    LINK = "links out of the environment"
+    SUPPORT = "of support"
+    OTHER = "elsewhere"
+    REPOSITORY = "of version control"
+    CACHE = "in caches"
+    PRIVATE = "of private settings"
+    PROJECT = "of projects"
+    NOTEBOOK = "of notebooks"
+    MODEL = "of model weights"
+    DATA = "of data"
+    LINK = "leading out of the environment"
 
 
 CAPTURED = frozenset({Kind.MODULES, Kind.SCRIPTS, Kind.SUPPORT, Kind.OTHER})
@@ -107,8 +108,18 @@ def project_folders(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(roots)
 
 
-def kind_of(file: InstalledFile, *, prefix: str, site_packages: str, projects: frozenset[str]) -> Kind:
-    """Tell what a file of nobody is, by the rule in this module's docstring."""
+def kind_of(
+    file: InstalledFile, *, prefix: str, site_packages: str, projects: frozenset[str], imported: frozenset[str]
+) -> Kind:
+    """Tell what a file of nobody is, by the rule in this module's docstring.
+
+    Args:
+        file: The file.
+        prefix: The environment's folder, absolute.
+        site_packages: Relative to the prefix.
+        projects: From `project_folders`.
+        imported: Folders, relative to the prefix, that path files add to the module path; empty for the prefix itself.
+    """
     guarded = guarded_kind(file.path)
     if guarded is not None:
         return guarded
@@ -121,7 +132,7 @@ def kind_of(file: InstalledFile, *, prefix: str, site_packages: str, projects: f
         return Kind.SCRIPTS
     if top in _SCHEME and "/" in file.path:
         return Kind.SUPPORT
-    return _kind_of_work(file.path, top, projects)
+    return _kind_of_work(file.path, top, projects, imported)
 
 
 def guarded_kind(path: str) -> Kind | None:
@@ -151,19 +162,25 @@ def is_kept(path: str, kind: Kind, keep: Sequence[str]) -> bool:
     return bool(named) and kind is not Kind.LINK
 
 
-def _kind_of_work(path: str, top: str, projects: frozenset[str]) -> Kind:
+def _kind_of_work(path: str, top: str, projects: frozenset[str], imported: frozenset[str]) -> Kind:
     lower = path.lower()
     for suffixes, kind in ((_NOTEBOOKS, Kind.NOTEBOOK), (_MODELS, Kind.MODEL), (_DATA, Kind.DATA)):
         if lower.endswith(suffixes):
             return kind
     if "/" in path and top.lower() in _TOP_FOLDERS:
         return _TOP_FOLDERS[top.lower()]
+    if _is_below(path, imported):
+        return Kind.MODULES
+    return Kind.PROJECT if _is_below(path, projects) else Kind.OTHER
+
+
+def _is_below(path: str, folders: frozenset[str]) -> bool:
     parent = posixpath.dirname(path)
-    while parent not in projects:
+    while parent not in folders:
         if not parent:
-            return Kind.OTHER
+            return False
         parent = posixpath.dirname(parent)
-    return Kind.PROJECT
+    return True
 
 
 def _leads_elsewhere(file: InstalledFile, prefix: str) -> bool:

@@ -3,10 +3,13 @@
 Effects: reads live scripts and path files, whose bytes the image has in words of its own.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from envcap.build.live import unowned_entry
+from envcap.build.live import is_path_file, path_file_lines, unowned_entry
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
@@ -66,12 +69,18 @@ def lock_unowned(environment: Environment, *, limit: int, keep: Sequence[str] = 
         BuildError: A file can't be read.
     """
     _check_keep(environment, keep)
-    projects = project_folders(file.path for file in environment.unowned)
+    tell = partial(
+        kind_of,
+        prefix=str(environment.prefix),
+        site_packages=environment.site_packages,
+        projects=project_folders(file.path for file in environment.unowned),
+        imported=_imported(environment),
+    )
     wanted: dict[Kind, list[InstalledFile]] = {}
     refused: dict[Kind, list[InstalledFile]] = {}
     chosen: list[tuple[InstalledFile, Kind]] = []
     for file in environment.unowned:
-        kind = kind_of(file, prefix=str(environment.prefix), site_packages=environment.site_packages, projects=projects)
+        kind = tell(file)
         if kind in CAPTURED or is_kept(file.path, kind, keep):
             chosen.append((file, kind))
         else:
@@ -105,6 +114,21 @@ def _captured(environment: Environment, file: InstalledFile) -> tuple[CapturedFi
     sha256 = entry.sha256 or Digest.of(b"".join(entry.content.chunks())).hex
     executable = bool(file.mode & 0o111)
     return CapturedFile(path=file.path, sha256=sha256, size=entry.content.size, executable=executable), entry.content
+
+
+def _imported(environment: Environment) -> frozenset[str]:
+    """Find the folders below the prefix that path files add to the module path, relative to it."""
+    owned = (file for row in environment.distributions for file in row.files)
+    path_files = [file for file in (*owned, *environment.unowned) if is_path_file(file)]
+    found: set[str] = set()
+    for file in path_files:
+        site = environment.prefix / file.path.rpartition("/")[0]
+        for line in path_file_lines(file, prefix=environment.prefix):
+            folder = Path(os.path.normpath(site / line))
+            if folder.is_relative_to(environment.prefix):
+                relative = folder.relative_to(environment.prefix).as_posix()
+                found.add("" if relative == "." else relative)
+    return frozenset(found)
 
 
 def _check_keep(environment: Environment, keep: Sequence[str]) -> None:
@@ -161,17 +185,17 @@ def _large_findings(large: Sequence[InstalledFile]) -> Iterator[Finding]:
 
 
 def _described(kind: Kind, files: Sequence[InstalledFile]) -> str:
-    """Write `notebooks, 3 files of 1.2 MB: a.ipynb, b.ipynb and 1 more`."""
+    """Write `4 files of notebooks, 1.2 MB: a.ipynb, b.ipynb, c.ipynb and 1 more`."""
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
     names = ", ".join(file.path for file in files[:_NAMED])
     more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return f"{kind.value}, {count} of {_size(sum(file.size for file in files))}: {names}{more}"
+    return f"{count} {kind.value}, {_size(sum(file.size for file in files))}: {names}{more}"
 
 
 def _top(files: Sequence[InstalledFile]) -> str:
-    """Name what `--keep` should be given: the one folder of all files, or a file of several."""
+    """Name what `--keep` should be given, if it is one file or folder."""
     tops = {file.path.partition("/")[0] for file in files}
-    return min(tops) if len(tops) == 1 else files[0].path
+    return min(tops) if len(tops) == 1 else "PATH"
 
 
 def _size(size: int) -> str:

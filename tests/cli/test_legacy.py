@@ -76,8 +76,8 @@ def test_what_could_not_be_captured_or_proved_is_said_with_the_file_s_name(flow:
         "unnameable/sub\\dir: The name holds a backslash",
         "it is left out with all that it holds",
         "Python runs sitecustomize.py at every start, a file that no package owns",
-        "notebooks, 1 file of 2 bytes: notebooks/a.ipynb (`--keep notebooks` captures them)",
-        "version control, 1 file of 3 bytes: .git/config",
+        "1 file of notebooks, 2 bytes: notebooks/a.ipynb (`--keep notebooks` captures them)",
+        "1 file of version control, 3 bytes: .git/config",
         "tool-a and tool-b both own shared-tool",
         "share/away: The symlink leads out of the environment",
     ):

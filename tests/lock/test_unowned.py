@@ -19,9 +19,9 @@ def named(path: str, target: str = "") -> InstalledFile:
     return InstalledFile(path=path, mode=0o644, size=0, sha256="" if target else "0" * 64, target=target)
 
 
-def kind(path: str, *others: str, target: str = "") -> Kind:
+def kind(path: str, *others: str, target: str = "", imported: frozenset[str] = frozenset()) -> Kind:
     projects = project_folders([path, *others])
-    return kind_of(named(path, target), prefix="/home/me/env", site_packages=SITE, projects=projects)
+    return kind_of(named(path, target), prefix="/home/me/env", site_packages=SITE, projects=projects, imported=imported)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,15 @@ def test_where_the_environment_is_the_projects_folder_its_own_folders_stay() -> 
         assert kind("app/a.ipynb", marker) is Kind.NOTEBOOK
 
 
+def test_a_folder_on_the_module_path_is_code_but_for_its_notebooks_and_data() -> None:
+    on_path = frozenset({"proj/src"})
+    assert kind("proj/src/a.py", "proj/setup.py", imported=on_path) is Kind.MODULES
+    assert kind("proj/a.py", "proj/setup.py", imported=on_path) is Kind.PROJECT
+    assert kind("proj/src/t.csv", "proj/setup.py", imported=on_path) is Kind.DATA
+    assert kind("proj/src/.git/HEAD", imported=on_path) is Kind.REPOSITORY
+    assert kind("a.py", "setup.py", imported=frozenset({""})) is Kind.MODULES
+
+
 def test_a_projects_file_inside_a_package_makes_no_project() -> None:
     assert project_folders([f"{SITE}/pkg/setup.py", "share/x/.git/HEAD", "bin/setup.py"]) == frozenset()
 
@@ -132,7 +141,7 @@ def test_files_are_captured_smallest_first_up_to_a_limit(tmp_path: Path) -> None
     warnings = [row for row in found.findings if row.level is FindingLevel.WARNING]
     assert [(row.code, row.path) for row in warnings] == [("unowned-left-out", "a.bin")]
     assert found.groups == (
-        UnownedGroup(what="other files", captured=True, count=2, size=40),
+        UnownedGroup(what="elsewhere", captured=True, count=2, size=40),
         UnownedGroup(what="too large", captured=False, count=1, size=60),
     )
     assert len(lock_unowned(environment(tmp_path, large, small), limit=100).files) == 2
@@ -151,17 +160,17 @@ def test_what_is_left_out_is_named_by_kind_number_and_size(tmp_path: Path) -> No
     files = [put(tmp_path, f"nb/{name}.ipynb", b"{}") for name in "abcd"]
     found = lock_unowned(environment(tmp_path, *files, put(tmp_path, ".git/HEAD", b"ref")), limit=1000)
     assert found.files == ()
-    assert by_kind(found) == {"notebooks": (False, 4, 8), "version control": (False, 1, 3)}
+    assert by_kind(found) == {"of notebooks": (False, 4, 8), "of version control": (False, 1, 3)}
     assert found.findings == (
         Finding(
             code="unowned-left-out",
-            message="Of no package and left out: notebooks, 4 files of 8 bytes: "
+            message="Of no package and left out: 4 files of notebooks, 8 bytes: "
             "nb/a.ipynb, nb/b.ipynb, nb/c.ipynb and 1 more (`--keep nb` captures them)",
             path="nb/a.ipynb",
         ),
         Finding(
             code="unowned-left-out",
-            message="Of no package and left out: version control, 1 file of 3 bytes: .git/HEAD",
+            message="Of no package and left out: 1 file of version control, 3 bytes: .git/HEAD",
             path=".git/HEAD",
         ),
     )
@@ -199,6 +208,25 @@ def test_a_path_file_and_a_link_name_the_image_s_folders_and_nobody_s_home(tmp_p
     assert sha256 == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.parametrize("line", ["{prefix}/proj", "../../../proj", "../../../proj/."])
+def test_what_a_path_file_adds_to_the_module_path_is_captured(tmp_path: Path, line: str) -> None:
+    files = [
+        put(tmp_path, f"{SITE}/mine.pth", f"# here\n{line.format(prefix=tmp_path)}\n/else/where\n".encode()),
+        put(tmp_path, "proj/pyproject.toml", b""),
+        put(tmp_path, "proj/mine.py", b""),
+        put(tmp_path, "other/setup.py", b""),
+    ]
+    found = lock_unowned(environment(tmp_path, *files), limit=1000)
+    assert [row.path for row in found.files] == [f"{SITE}/mine.pth", "proj/mine.py", "proj/pyproject.toml"]
+
+
+def test_a_kernel_starts_the_image_s_interpreter(tmp_path: Path) -> None:
+    text = f'{{"argv": ["{tmp_path}/bin/python", "-m", "ipykernel"], "display_name": "{tmp_path.name}"}}'
+    file = put(tmp_path, "share/jupyter/kernels/mine/kernel.json", text.encode())
+    ((_, content),) = lock_unowned(environment(tmp_path, file), limit=1000).kept
+    assert b"".join(content.chunks()) == text.replace(f"{tmp_path}/", "/opt/env/").encode()
+
+
 PARTS = st.sampled_from(
     ["bin", "lib", "share", "src", "data", ".git", ".cache", ".env", "a.py", "a.ipynb", "pyproject.toml", "x", "m.pt"]
 )
@@ -215,6 +243,6 @@ def test_every_file_is_captured_or_counted_as_left_out(paths: set[str], keep: li
     assert sum(group.count for group in found.groups if group.captured) == len(found.files)
     projects = project_folders(paths)
     for file in files:
-        its_kind = kind_of(file, prefix="/nowhere", site_packages=SITE, projects=projects)
+        its_kind = kind_of(file, prefix="/nowhere", site_packages=SITE, projects=projects, imported=frozenset())
         captured = any(row.path == file.path for row in found.files)
         assert captured is (its_kind in CAPTURED or is_kept(file.path, its_kind, usable))
