@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
@@ -197,7 +199,8 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
 def _told(finding: Finding) -> str:
     """Say a finding with its file, where the sentence alone names neither the file nor the package."""
     name, subject = finding.path.rpartition("/")[2], finding.message.partition(" ")[0]
-    named = name in finding.message or (len(subject) >= _SHORTEST_NAME and subject in name)
+    is_package = len(subject) >= _SHORTEST_NAME and canonicalize_name(subject) in canonicalize_name(name)
+    named = name in finding.message or is_package
     return finding.message if named else f"{finding.path}: {finding.message}"
 
 

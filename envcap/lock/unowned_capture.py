@@ -79,8 +79,12 @@ def lock_unowned(environment: Environment, *, limit: int, keep: Sequence[str] = 
     wanted: dict[Kind, list[InstalledFile]] = {}
     refused: dict[Kind, list[InstalledFile]] = {}
     chosen: list[tuple[InstalledFile, Kind]] = []
+    # The code of an editable install is its package's, wherever it lies.
+    sources = {file.source for row in environment.distributions for file in row.files if file.source}
     for file in environment.unowned:
         kind = tell(file)
+        if kind is Kind.PROJECT and str(environment.prefix / file.path) in sources:
+            continue
         if kind in CAPTURED or is_kept(file.path, kind, keep):
             chosen.append((file, kind))
         else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
 from envcap.errors import UsageError
 from envcap.lock.unowned import CAPTURED, Kind, is_kept, kind_of, project_folders
 from envcap.lock.unowned_capture import LockedUnowned, UnownedGroup, lock_unowned
@@ -218,6 +218,16 @@ def test_what_a_path_file_adds_to_the_module_path_is_captured(tmp_path: Path, li
     ]
     found = lock_unowned(environment(tmp_path, *files), limit=1000)
     assert [row.path for row in found.files] == [f"{SITE}/mine.pth", "proj/mine.py", "proj/pyproject.toml"]
+
+
+def test_the_code_of_an_editable_project_inside_the_environment_is_not_called_left_out(tmp_path: Path) -> None:
+    code, setup = put(tmp_path, "proj/mine.py", b""), put(tmp_path, "proj/setup.py", b"")
+    live = environment(tmp_path, code, setup)
+    installed = InstalledFile(path=f"{SITE}/mine.py", mode=0o644, size=0, sha256="", source=str(tmp_path / code.path))
+    editable = Distribution(name="mine", version="1", directory="x", files=(installed,))
+    found = lock_unowned(replace(live, distributions=(editable,)), limit=1000)
+    assert by_kind(found) == {"of projects": (False, 1, 0)}
+    assert found.findings[0].path == "proj/setup.py"
 
 
 def test_a_kernel_starts_the_image_s_interpreter(tmp_path: Path) -> None:
