@@ -129,6 +129,27 @@ def metadata_and_wheel_missing(prefix: Path, site: str) -> None:
 
 
 @form
+def metadata_that_names_another_distribution(prefix: Path, site: str) -> None:
+    add_dist(prefix, "folder-name", {"folder_name.py": ""}, metadata={"METADATA": pkg_info("other-name")}, site=site)
+
+
+@form
+def metadata_folder_with_a_space(prefix: Path, site: str) -> None:
+    write(prefix, {f"{site}/spaced name-1.0.dist-info/RECORD": "spaced_name.py,,\n", f"{site}/spaced_name.py": ""})
+
+
+@form
+def metadata_folder_with_twins_of_its_own_files(prefix: Path, site: str) -> None:
+    twins = {"record": "1", "Metadata": "2", "Entry_Points.txt": "3", "entry_points.txt": "[console_scripts]\n"}
+    add_dist(prefix, "info-twins", {"info_twins.py": ""}, metadata=twins, site=site)
+
+
+@form
+def egg_that_is_no_zip(prefix: Path, site: str) -> None:
+    write(prefix, {f"{site}/damaged-1.0-py3.8.egg": b"PK\x03\x04 and then nothing"})
+
+
+@form
 def entry_points_that_a_rebuild_refuses(prefix: Path, site: str) -> None:
     points = "[console_scripts]\nodd-tool = odd_points:main\nnothing\n../evil = odd_points:main\nmodule = odd_points\n"
     script = f"#!{prefix}/bin/python\nimport sys\nfrom odd_points import main\nif __name__ == '__main__':\n"

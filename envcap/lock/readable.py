@@ -2,8 +2,9 @@
 
 A captured distribution becomes an archive of ours, and our own reader takes no archive on trust: it refuses names that
 meet on a file system without case, drive letters, members that a wheel would install elsewhere. A live environment may
-hold such files all the same. They are kept one by one beside the archive, as files that the lock adds to it; and a
-distribution whose entry points the rules for wheels refuse is captured as the tree of files that it is.
+hold such files all the same, or more of them than a zip can. They are kept one by one beside the archive, as files that
+the lock adds to it; and a distribution whose entry points the rules for wheels refuse is captured as the tree of files
+that it is.
 """
 
 import unicodedata
@@ -21,6 +22,11 @@ from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import parse_entry_points
 
 _MAX_ENTRY_POINTS = 16 << 20
+_MOST_FILES = 65_000
+_MOST_BYTES = 4_000_000_000
+"""Where a zip without its 64-bit extension ends, with some room: APPNOTE 4.4.1.4."""
+_OVERHEAD = 512
+"""Bytes that a member costs beside its content and its two names, at most."""
 
 
 def loose_paths(distribution: Distribution, files: Iterable[InstalledFile], *, layout: Layout) -> frozenset[str]:
@@ -31,12 +37,19 @@ def loose_paths(distribution: Distribution, files: Iterable[InstalledFile], *, l
         files: Those of its files that would go into the archive.
         layout: The environment's scheme.
     """
-    wheel = is_wheel(distribution)
+    wheel = distribution if is_wheel(distribution) else None
     loose: set[str] = set()
     known: dict[str, InstalledFile] = {}
+    if wheel is not None:  # the archive gets a RECORD of its own, which nothing equals
+        record = f"{wheel.directory}/RECORD"
+        known[_fold(record)] = InstalledFile(path=record, mode=0, size=0, sha256="")
+    room, count = _MOST_BYTES, 0
     for file in sorted(files, key=lambda file: file.path.encode("utf-8", "surrogateescape")):
-        refused = _is_refused(file.path, distribution if wheel else None, layout)
-        if refused or not _is_same(known.setdefault(_fold(file.path), file), file):
+        cost = file.size + _OVERHEAD + 2 * len(file.path.encode())
+        fits = cost <= room and count < _MOST_FILES and not _is_refused(file.path, wheel, layout)
+        if fits and _is_same(known.setdefault(_fold(file.path), file), file):
+            room, count = room - cost, count + 1
+        else:
             loose.add(file.path)
     return frozenset(loose)
 
