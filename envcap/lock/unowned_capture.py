@@ -1,8 +1,9 @@
-"""Captures the files that nobody owns, by the rule of `envcap.lock.unowned`, up to a limit; names what it leaves out.
+"""Captures the files that nobody owns, by the rule of `envcap.scan.unowned`, up to a limit; names what it leaves out.
 
 Effects: reads live scripts and path files, whose bytes the image has in words of its own.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from envcap.build.live import is_path_file, path_file_lines, unowned_entry
-from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
 from envcap.errors import UsageError
 from envcap.lock.patches import KeptContent
-from envcap.lock.unowned import CAPTURED, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders
 from envcap.lockfile.model import CapturedFile
+from envcap.scan.unowned import CAPTURED, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders
 
 _NAMED = 3
 _LARGEST_NAMED = 10
@@ -115,9 +115,16 @@ def _captured(environment: Environment, file: InstalledFile) -> tuple[CapturedFi
     entry = unowned_entry(file, prefix=environment.prefix)
     if entry.target:
         return CapturedFile(path=file.path, target=entry.target), entry.content
-    sha256 = entry.sha256 or Digest.of(b"".join(entry.content.chunks())).hex
+    sha256 = entry.sha256 or _sha256(entry.content)
     executable = bool(file.mode & 0o111)
     return CapturedFile(path=file.path, sha256=sha256, size=entry.content.size, executable=executable), entry.content
+
+
+def _sha256(content: Content) -> str:
+    sha256 = hashlib.sha256()
+    for chunk in content.chunks():
+        sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def _imported(environment: Environment) -> frozenset[str]:

@@ -32,6 +32,7 @@ from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.startup import note_startup_code
 from envcap.scan.twins import merge_twins
+from envcap.scan.unowned import is_left_out_by_name
 from envcap.wheel.layout import is_bytecode
 
 __all__ = ["Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
@@ -63,9 +64,9 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     reader = TreeReader(tree)
     sites = _site_folders(tree, interpreter)
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
-    candidates = _hashable(tree)
+    candidates, doubtful = _hashable(tree, sites[0])
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
-    # hashed in vain: bytecode, by far the most of it, is left out by name.
+    # hashed in vain: bytecode, by far the most of it, is left out by name; data sets wait until they have an owner.
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(hash_files, tree.prefix, candidates)
         tell("metadata", 0, 1)
@@ -74,11 +75,14 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
         tell("metadata", 1, 1)
         tell("hash", 0, 1)
         every_hash, every_finding = hashing.result()
+    unread = frozenset(doubtful).intersection(ownership.unowned)
+    late_hash, late_finding = hash_files(tree.prefix, [row for row in doubtful.items() if row[0] not in unread])
     kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
     regular = [path for path in kept if not tree.files[path].is_link]
-    hashed = {path: every_hash[path] for path in regular if path in every_hash}
+    both = {**every_hash, **late_hash}
+    hashed = {path: both[path] for path in regular if path in both}
     wanted = frozenset(regular)
-    hash_findings = tuple(finding for finding in every_finding if finding.path in wanted)
+    hash_findings = tuple(finding for finding in (*every_finding, *late_finding) if finding.path in wanted)
     tell("hash", 1, 1)
     elf, elf_findings = _read_elf(tree, interpreter, kept, hashed)
     tell("elf", 1, 1)
@@ -97,8 +101,8 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
         kind="venv",
         interpreter=interpreter,
         distributions=distributions,
-        unowned=installed_files(tree, ownership.unowned, hashed),
-        ignored=count_ignored(tree, ownership, len(regular) - len(hashed)),
+        unowned=installed_files(tree, ownership.unowned, hashed, unread),
+        ignored=count_ignored(tree, ownership, len(wanted - unread) - len(hashed)),
         elf=elf,
         site_packages=sites[0],
         system_site_packages=venv.system_site_packages,
@@ -106,9 +110,14 @@ def scan_environment(prefix: Path, *, run: Runner, progress: Progress | None = N
     )
 
 
-def _hashable(tree: Tree) -> list[tuple[str, int]]:
-    """List the regular files that an owner may want, in the order of their paths."""
-    return sorted((path, file.size) for path, file in tree.files.items() if not file.is_link and not is_bytecode(path))
+def _hashable(tree: Tree, site: str) -> tuple[list[tuple[str, int]], dict[str, int]]:
+    """List the regular files with their sizes, in the order of their paths: those to hash, and the doubtful ones.
+
+    Doubtful is what is only wanted if a distribution owns it.
+    """
+    sizes = {path: file.size for path, file in tree.files.items() if not file.is_link and not is_bytecode(path)}
+    doubtful = {path: sizes[path] for path in sorted(sizes) if is_left_out_by_name(path, site_packages=site)}
+    return sorted((path, size) for path, size in sizes.items() if path not in doubtful), doubtful
 
 
 def _read_installed(reader: TreeReader, sites: tuple[str, ...], roots: tuple[str, ...]) -> list[Installed]:

@@ -32,8 +32,17 @@ def join_distributions(
     return tuple(sorted(complete, key=lambda one: (canonicalize_name(one.name), one.version, one.directory)))
 
 
-def installed_files(tree: Tree, paths: Iterable[str], hashed: Mapping[str, HashedFile]) -> tuple[InstalledFile, ...]:
-    """Describe files with their hashes; those that could not be hashed are left out (they are findings)."""
+def installed_files(
+    tree: Tree, paths: Iterable[str], hashed: Mapping[str, HashedFile], unread: frozenset[str] = frozenset()
+) -> tuple[InstalledFile, ...]:
+    """Describe files with their hashes; those that could not be hashed are left out (they are findings).
+
+    Args:
+        tree: The walked files.
+        paths: Which to describe.
+        hashed: Their hashes.
+        unread: Those that were not to be hashed.
+    """
     files: list[InstalledFile] = []
     for path in paths:
         file = tree.files[path]
@@ -45,6 +54,8 @@ def installed_files(tree: Tree, paths: Iterable[str], hashed: Mapping[str, Hashe
             files.append(
                 InstalledFile(path=path, mode=file.mode, size=content.size, sha256=content.sha256, links=file.links)
             )
+        elif path in unread:
+            files.append(InstalledFile(path=path, mode=file.mode, size=file.size, sha256="", links=file.links))
     return tuple(files)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
 from envcap.errors import UsageError
-from envcap.lock.unowned import CAPTURED, Kind, is_kept, kind_of, project_folders
 from envcap.lock.unowned_capture import LockedUnowned, UnownedGroup, lock_unowned
+from envcap.scan.unowned import CAPTURED, Kind, is_kept, is_left_out_by_name, kind_of, project_folders
 from tests.lock.wheels import SITE, environment_of, put
 
 
@@ -237,6 +237,12 @@ def test_a_kernel_starts_the_image_s_interpreter(tmp_path: Path) -> None:
     assert b"".join(content.chunks()) == text.replace(f"{tmp_path}/", "/opt/env/").encode()
 
 
+def test_what_was_left_unread_is_hashed_when_the_user_keeps_it(tmp_path: Path) -> None:
+    unread = replace(put(tmp_path, "data/a.csv", b"1,2\n" * 1000), sha256="")
+    found = lock_unowned(environment(tmp_path, unread), limit=9999, keep=["data/a.csv"])
+    assert [row.sha256 for row in found.files] == [hashlib.sha256(b"1,2\n" * 1000).hexdigest()]
+
+
 PARTS = st.sampled_from(
     ["bin", "lib", "share", "src", "data", ".git", ".cache", ".env", "a.py", "a.ipynb", "pyproject.toml", "x", "m.pt"]
 )
@@ -256,3 +262,12 @@ def test_every_file_is_captured_or_counted_as_left_out(paths: set[str], keep: li
         its_kind = kind_of(file, prefix="/nowhere", site_packages=SITE, projects=projects, imported=frozenset())
         captured = any(row.path == file.path for row in found.files)
         assert captured is (its_kind in CAPTURED or is_kept(file.path, its_kind, usable))
+
+
+@given(PATHS, st.frozensets(PATHS | st.just(""), max_size=3), st.frozensets(PATHS | st.just(""), max_size=3))
+def test_what_is_left_out_by_name_is_left_out_whatever_else_there_is(
+    path: str, projects: frozenset[str], imported: frozenset[str]
+) -> None:
+    found = kind_of(named(path), prefix="/p", site_packages=SITE, projects=projects, imported=imported)
+    if is_left_out_by_name(path, site_packages=SITE):
+        assert found not in CAPTURED

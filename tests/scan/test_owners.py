@@ -107,6 +107,23 @@ def test_unowned_symlinks_and_files_are_kept_with_their_facts(tmp_path: Path) ->
     assert notes.sha256 == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 
+def test_data_of_nobody_is_listed_but_not_read(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "pkg", rows=["../../../data/owned.csv,,"])
+    write(prefix, {"data/mine.csv": "1", "data/owned.csv": "22", ".git/HEAD": "x", "notes.txt": "n"})
+
+    environment = scan(prefix)
+
+    assert [(one.path, one.size, len(one.sha256)) for one in environment.unowned] == [
+        (".git/HEAD", 1, 0),
+        ("data/mine.csv", 1, 0),
+        ("notes.txt", 1, 64),
+    ]
+    (owned,) = [one for one in environment.distributions[0].files if one.path == "data/owned.csv"]
+    assert owned.sha256 == "785f3ec7eb32f30b90cd0fcf3657d388b5ff4297f2f9716ff66e9b69c05ddd09"
+    assert "unreadable" not in environment.ignored
+
+
 def test_environment_made_of_symlinks_is_one_finding(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     for number in range(60):

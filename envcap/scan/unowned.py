@@ -135,6 +135,17 @@ def kind_of(
     return _kind_of_work(file.path, top, projects, imported)
 
 
+def is_left_out_by_name(path: str, *, site_packages: str) -> bool:
+    """Tell whether a regular file of nobody is left out whatever else lies under the prefix.
+
+    Such a file need not be read: data sets are large, and most of them are not wanted.
+    """
+    file = InstalledFile(path=path, mode=0, size=0, sha256="")
+    nothing: frozenset[str] = frozenset()
+    kind = kind_of(file, prefix="", site_packages=site_packages, projects=nothing, imported=nothing)
+    return kind not in CAPTURED
+
+
 def guarded_kind(path: str) -> Kind | None:
     """Tell whether a path is of a kind that is never captured by being in the way."""
     parts = path.split("/")
