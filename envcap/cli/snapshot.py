@@ -26,6 +26,7 @@ from envcap.world import open_world
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _SHOWN = 20
 _SHORTEST_NAME = 4
+_STARTUP_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         *_unowned(found.unowned),
+        *_startup(found.findings),
         ("patched", _patched(found)),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
@@ -211,8 +213,16 @@ def _unowned(groups: Sequence[UnownedGroup]) -> list[tuple[str, str]]:
         mine = [group for group in groups if group.captured is captured]
         if mine:
             total = f"{counted(sum(group.count for group in mine), 'file')}, {human_size(sum(g.size for g in mine))}"
-            rows.append((title, f"{total}: " + ", ".join(f"{group.count} {group.what}" for group in mine)))
+            parts = [f"{group.count} {group.what} ({human_size(group.size)})" for group in mine]
+            rows.append((title, f"{total}: {', '.join(parts)}"))
     return rows
+
+
+def _startup(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """Name what Python runs at every start, whoever owns it."""
+    names = [visible(row.path.rpartition("/")[2]) for row in findings if row.code == "startup-code"]
+    more = f" and {len(names) - _STARTUP_SHOWN} more" if len(names) > _STARTUP_SHOWN else ""
+    return [("run at start", ", ".join(names[:_STARTUP_SHOWN]) + more)] if names else []
 
 
 def _pages(received: int) -> str:

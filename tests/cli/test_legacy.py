@@ -82,9 +82,11 @@ def test_what_could_not_be_captured_or_proved_is_said_with_the_file_s_name(flow:
         "share/away: The symlink leads out of the environment",
     ):
         assert any(words in text for text in texts), words
-    rows = dict(line.split(maxsplit=1) for line in answer.out.splitlines() if line.startswith("unowned"))
-    assert "in site-packages" in rows["unowned"]
-    assert "left out" in answer.out
+    rows = {line[: line.index("  ")]: line for line in answer.out.splitlines() if "  " in line}
+    assert "in site-packages (" in rows["unowned"]
+    assert "1 of notebooks (2 B)" in rows["left out"]
+    assert "sitecustomize.py" in rows["run at start"]
+    assert "spaced.part-1.0-py3.8-nspkg.pth" in rows["run at start"]
 
 
 def test_what_the_user_keeps_is_in_the_image(flow: Flow) -> None:
