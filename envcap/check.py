@@ -1,5 +1,6 @@
 """`check`: a live environment against its lock, by content; reads files, the store and, where need be, an index."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,10 +22,10 @@ from envcap.drift import (
 from envcap.environment import Environment
 from envcap.interpreter_origin import lock_interpreter
 from envcap.live_scan import LivePlace, scan_live
-from envcap.lock.assemble import lock_unowned
 from envcap.lock.debian import Pins
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
+from envcap.lock.unowned_capture import lock_unowned
 from envcap.lockfile.model import Lockfile
 from envcap.manifest import (
     LockedManifests,
@@ -99,12 +100,12 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
             changes += compare_interpreters(lockfile.interpreter, found)
         step("files", 0, 0)
         compared, more, unknown = _compare_packages(folder, environment, world)
-        unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
+        nobody_s, unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
     unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
     return Drift(
         changes=sort_changes(name_unreadable([*changes, *more, *unowned], unreadable)),
         unknown=unknown,
-        compared=compared + len(environment.unowned),
+        compared=compared + nobody_s,
         hashed=hashed,
         left_out=left_out,
     )
@@ -161,10 +162,16 @@ def _compare_packages(
     return compared, changes, tuple(unknown)
 
 
-def _compare_unowned(lockfile: Lockfile, environment: Environment, limit: int) -> tuple[list[Change], tuple[str, ...]]:
+def _compare_unowned(
+    lockfile: Lockfile, environment: Environment, limit: int
+) -> tuple[int, list[Change], tuple[str, ...]]:
     """Compare the files of nobody; what is new and beyond a snapshot's limit is only named."""
-    expected, found = captured_manifest(lockfile.captured), unowned_manifest(environment)
-    capturable = {file.path for file in lock_unowned(environment, limit=limit)[0]}
-    left_out = found.keys() - expected.keys() - capturable
-    kept = {path: state for path, state in found.items() if path not in left_out}
-    return list(compare_unowned(expected, kept)), tuple(sorted(left_out))
+    expected = captured_manifest(lockfile.captured)
+    capturable, belonging = (_capturable(environment, some) for some in (limit, sys.maxsize))
+    found = unowned_manifest(environment, expected.keys() | capturable)
+    left_out = belonging - capturable - expected.keys()
+    return len(found), list(compare_unowned(expected, found)), tuple(sorted(left_out))
+
+
+def _capturable(environment: Environment, limit: int) -> set[str]:
+    return {file.path for file in lock_unowned(environment, limit=limit).files}

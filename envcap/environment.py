@@ -61,7 +61,8 @@ class InstalledFile:
         path: Relative to the prefix.
         mode: Permission bits as they are (0o7777 at most).
         size: Bytes; 0 for a symlink.
-        sha256: 64 hex digits of the content; empty for a symlink.
+        sha256: 64 hex digits of the content; empty for a symlink, and for a file of nobody that is left out by its name
+            alone and therefore not read (`envcap.scan.unowned`).
         target: A symlink's target as written, else empty.
         links: Hard link count; above 1 the file is shared with an installer's cache.
         source: Where the bytes lie, absolute, if not at `path`: the project folder of an editable install, or a

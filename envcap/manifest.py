@@ -10,7 +10,7 @@ hash for the file. Elsewhere the artifact is fetched whole, and its hash checked
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.archives.access import FileReader, RandomAccess
 from envcap.archives.zip import open_zip
-from envcap.build.live import live_entry, live_package_entries
+from envcap.build.live import live_package_entries, unowned_entry
 from envcap.build.package import RECORD_PROOFS, TREE_SUFFIX, package_entries
 from envcap.digest import Digest
 from envcap.drift import FileState, Manifest
@@ -218,11 +218,10 @@ def _as_expected(file: InstalledFile, expected: Manifest) -> FileState | None:
     return state if same else None
 
 
-def unowned_manifest(environment: Environment) -> Manifest:
-    """Give the live files that nobody owns."""
-    return manifest_of(
-        live_entry(file, prefix=environment.prefix, distribution=None, owner="unowned") for file in environment.unowned
-    )
+def unowned_manifest(environment: Environment, wanted: Container[str]) -> Manifest:
+    """Give some of the live files that nobody owns, by path; of data sets and the like, only these are read."""
+    files = (file for file in environment.unowned if file.path in wanted)
+    return manifest_of(unowned_entry(file, prefix=environment.prefix) for file in files)
 
 
 def captured_manifest(files: Iterable[CapturedFile]) -> Manifest:

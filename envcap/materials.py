@@ -10,7 +10,7 @@ from typing import BinaryIO, assert_never
 from envcap.archives.access import FileReader
 from envcap.archives.zip import open_zip
 from envcap.build.debian import system_entries
-from envcap.build.live import live_entry, live_package_entries, pythons_named, spellings
+from envcap.build.live import live_package_entries, pythons_named, spellings, unowned_entry
 from envcap.build.materials import Artifacts
 from envcap.build.package import RECORD_PROOFS, TREE_SUFFIX, environment_entry, package_entries, symlink_entry
 from envcap.canonical import rows_hash
@@ -144,7 +144,7 @@ class LiveMaterials:
             case FilesLayer():
                 wanted = {file.path for file in layer.files}
                 return [
-                    live_entry(file, prefix=self.environment.prefix, distribution=None, owner="unowned")
+                    unowned_entry(file, prefix=self.environment.prefix)
                     for file in self.environment.unowned
                     if file.path in wanted
                 ]

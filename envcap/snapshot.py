@@ -16,10 +16,12 @@ from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.live_scan import LivePlace, scan_live
-from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.pypi import PLATFORMS, platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
+from envcap.lock.readable import as_readable
+from envcap.lock.unowned_capture import UnownedGroup, lock_unowned
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
@@ -50,7 +52,8 @@ class SnapshotRequest:
         previous: The lock that it replaces, whose OS pins are kept; None with `--refresh-system`.
         suite: Debian suite, or empty to choose.
         system: More OS packages.
-        max_unowned: Bytes of unowned files that are captured at most.
+        max_unowned: Bytes of unowned files that are captured at most, in all.
+        keep: Unowned files and folders, relative to the prefix, that are captured whatever their kind.
         allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
         executable: The interpreter, where a whole Python is captured.
         user_site: Take the user's own packages or not; None to do as the interpreter would.
@@ -62,6 +65,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    keep: tuple[str, ...] = ()
     allow_secret: tuple[str, ...] = ()
     executable: Path | None = None
     user_site: bool | None = None
@@ -77,6 +81,7 @@ class Snapshot:
         environment: The scan.
         results: The proof of each distribution.
         prediction: The image that the live files give.
+        unowned: What of the files that nobody owns was captured and what left out, by kind.
         findings: What the user should know, warnings first.
         taints: Edited files that other environments share; they name paths of this machine, for its user only.
     """
@@ -86,6 +91,7 @@ class Snapshot:
     environment: Environment
     results: tuple[ProofResult, ...]
     prediction: Prediction
+    unowned: tuple[UnownedGroup, ...]
     findings: tuple[Finding, ...]
     taints: tuple[Taint, ...] = ()
 
@@ -111,12 +117,12 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         step("packages", 0, 0)
         layout = layout_of(environment.interpreter.version)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
-        captured, unowned_kept, unowned_findings = lock_unowned(environment, limit=request.max_unowned)
+        unowned = lock_unowned(environment, limit=request.max_unowned, keep=request.keep)
         step("credentials", 0, 0)
         kept = KeptFiles(
             packages=packages.packages,
-            unowned=captured,
-            contents=dict((*packages.kept, *unowned_kept)),
+            unowned=unowned.files,
+            contents=dict((*packages.kept, *unowned.kept)),
             local_files=local_files(results),
             layout=layout,
         )
@@ -149,22 +155,23 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
         packages=packages.packages,
         system=system,
-        captured=captured,
+        captured=unowned.files,
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
         remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
-        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
+        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *revision_findings(origin_of(environment.interpreter), system),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
-        kept=tuple(_kept(packages, results, unowned_kept, interpreter, world)),
+        kept=tuple(_kept(packages, results, unowned.kept, interpreter, world)),
         environment=environment,
         results=results,
         prediction=prediction,
+        unowned=unowned.groups,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
         taints=taints,
     )
@@ -202,7 +209,8 @@ def _prove(environment: Environment, world: World, step: Callable[[str, int, int
         done += 1
         step(result.distribution.name, done, len(environment.distributions))
 
-    return prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    results = prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    return as_readable(results, prefix=environment.prefix)
 
 
 def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]:

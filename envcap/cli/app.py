@@ -65,7 +65,16 @@ def snapshot(
     ] = None,
     suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
-    max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    max_unowned: Annotated[
+        int,
+        typer.Option(
+            "--max-unowned", metavar="MB", min=0, help="Files of no package: capture at most this much in all."
+        ),
+    ] = 50,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="PATH", help="Capture this file or folder of no package too (repeatable)."),
+    ] = None,
     allow_secret: Annotated[
         list[str] | None,
         typer.Option("--allow-secret", metavar="FILE", help="Keep FILE though it looks like a credential."),
@@ -94,6 +103,7 @@ def snapshot(
             max_unowned=max_unowned,
             allow_secret=tuple(allow_secret or ()),
             user_site=user_site,
+            keep=tuple(keep or ()),
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,

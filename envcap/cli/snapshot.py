@@ -1,19 +1,23 @@
 """`envcap snapshot`: parse, capture, write the lock's folder, and say what was found."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible
-from envcap.environment import FindingLevel
+from envcap.environment import Finding, FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lock.debian_base import INSTALLED
+from envcap.lock.unowned_capture import UnownedGroup
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.patched import PatchedFile, compare_patches, impatient
@@ -24,6 +28,8 @@ from envcap.world import World, open_world
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _SHOWN = 20
+_SHORTEST_NAME = 4
+_STARTUP_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class SnapshotOptions:
     max_unowned: int
     allow_secret: tuple[str, ...]
     user_site: bool | None
+    keep: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -75,6 +82,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             allow_secret=options.allow_secret,
             executable=place.executable if is_whole else None,
             user_site=options.user_site,
+            keep=tuple(_inside(prefix, path) for path in options.keep),
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -98,6 +106,14 @@ def _check_options(options: SnapshotOptions) -> None:
 
         for form in options.export:
             check_format(form)
+
+
+def _inside(prefix: Path, path: str) -> str:
+    """Give a path of `--keep` relative to the prefix."""
+    place = Path(os.path.normpath(prefix / path))
+    if place == prefix or not place.is_relative_to(prefix):
+        raise UsageError(f"`--keep {path}` is not inside {prefix}", hint="give a path relative to the environment")
+    return place.relative_to(prefix).as_posix()
 
 
 def _name_of(prefix: Path) -> str:
@@ -169,7 +185,7 @@ def _compared(found: Snapshot, folder: Path, world: World, talk: Talk) -> tuple[
 def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, seconds: float, talk: Talk) -> None:
     warnings = [row for row in found.findings if row.level is FindingLevel.WARNING]
     for row in warnings[:_SHOWN]:
-        talk.warn(row.message)
+        talk.warn(_told(row))
     if len(warnings) > _SHOWN:
         talk.say(f"... and {len(warnings) - _SHOWN} more warnings (all of them with `--json`)")
     for line in taint_lines(found.taints):
@@ -188,6 +204,8 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
+        *_unowned(found.unowned),
+        *_startup(found.findings),
         ("patched", _patched(found)),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}{_installed(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
@@ -200,6 +218,33 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"
     )
+
+
+def _told(finding: Finding) -> str:
+    """Say a finding with its file, where the sentence alone names neither the file nor the package."""
+    name, subject = finding.path.rpartition("/")[2], finding.message.partition(" ")[0]
+    is_package = len(subject) >= _SHORTEST_NAME and canonicalize_name(subject) in canonicalize_name(name)
+    named = name in finding.message or is_package
+    return finding.message if named else f"{finding.path}: {finding.message}"
+
+
+def _unowned(groups: Sequence[UnownedGroup]) -> list[tuple[str, str]]:
+    """Count the files that nobody owns, by kind: what is captured and what is left out."""
+    rows = []
+    for title, captured in (("unowned", True), ("left out", False)):
+        mine = [group for group in groups if group.captured is captured]
+        if mine:
+            total = f"{counted(sum(group.count for group in mine), 'file')}, {human_size(sum(g.size for g in mine))}"
+            parts = [f"{group.count} {group.what} ({human_size(group.size)})" for group in mine]
+            rows.append((title, f"{total}: {', '.join(parts)}"))
+    return rows
+
+
+def _startup(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """Name what Python runs at every start, whoever owns it."""
+    names = [visible(row.path.rpartition("/")[2]) for row in findings if row.code == "startup-code"]
+    more = f" and {len(names) - _STARTUP_SHOWN} more" if len(names) > _STARTUP_SHOWN else ""
+    return [("run at start", ", ".join(names[:_STARTUP_SHOWN]) + more)] if names else []
 
 
 def _pages(received: int) -> str:

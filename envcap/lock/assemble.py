@@ -8,11 +8,13 @@ from typing import assert_never
 from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
-from envcap.environment import Distribution, Environment, Finding
-from envcap.lock.capture import capture_distribution, captured_name, is_wheel
-from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
+from envcap.environment import Distribution, Environment, Finding, FindingLevel
+from envcap.lock.capture import capture_distribution, captured_files, captured_name, is_wheel
+from envcap.lock.contested import contest_findings, find_contests, left_to_others
+from envcap.lock.patches import KeptContent, captured_patches, final_patches, lost_paths, shared_paths
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
-from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Patch, Source
+from envcap.lock.readable import loose_paths
+from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
 from envcap.sources.location import DEFAULT_NAME
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
@@ -64,29 +66,36 @@ def lock_packages(
     shared = shared_paths(environment.distributions)
     owners = _owners(environment.distributions, shared)
     patched = {row.distribution.directory: _patched(row) for row in results}
+    contests = find_contests(results, shared, prefix=environment.prefix)
     packages: list[Package] = []
     kept: list[KeptContent] = []
     captured: list[str] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = list(contest_findings(contests, environment.distributions))
     for row in results:
-        lost = lost_paths(row.distribution, patched, owners)
+        others = left_to_others(contests, row.distribution)
+        lost = lost_paths(row.distribution, patched, owners) | others
+        loose: frozenset[str] = frozenset()
         match row:
             case Proven():
                 package = _proven(row)
                 patches = row.patches
             case Unproven():
-                package, artifact_sha256 = _captured(row, environment.prefix, layout, platform, lost, capture)
+                package, artifact_sha256, loose = _captured(row, environment.prefix, layout, platform, lost, capture)
                 captured.append(artifact_sha256)
                 patches = captured_patches(row.distribution, _generated(row.distribution, environment.prefix))
+                patches += tuple(Patch(path=path, change="added") for path in loose)
             case _:
                 assert_never(row)
+        patches = _without(patches, others)
         generates = isinstance(row, Proven) or is_wheel(row.distribution)
         final, contents = final_patches(
             row.distribution, patches, prefix=environment.prefix, lost=lost, generates=generates
         )
         packages.append(replace(package, patches=final))
         kept += contents
-        findings += [*row.findings, *_findings(row, final)]
+        told = lost | loose
+        findings += [*row.findings, *_findings(row, [patch for patch in final if patch.path not in told])]
+        findings += _loose_findings(row.distribution, loose)
     return LockedPackages(
         packages=tuple(sorted(packages, key=lambda package: (package.name, package.version))),
         sources=tuple(_sources(results)),
@@ -94,36 +103,6 @@ def lock_packages(
         captured=tuple(captured),
         findings=tuple(findings),
     )
-
-
-def lock_unowned(
-    environment: Environment, *, limit: int
-) -> tuple[tuple[CapturedFile, ...], tuple[KeptContent, ...], tuple[Finding, ...]]:
-    """Capture the files that nobody owns, smallest first, up to a limit; the rest is named.
-
-    Args:
-        environment: The scan.
-        limit: Bytes that are captured at most.
-    """
-    files: list[CapturedFile] = []
-    kept: list[KeptContent] = []
-    findings: list[Finding] = []
-    total = 0
-    nobody = Distribution(name="unowned", version="", directory="")
-    for file in sorted(environment.unowned, key=lambda file: (file.size, file.path)):
-        if file.target:
-            files.append(CapturedFile(path=file.path, target=file.target))
-            continue
-        total += file.size
-        if total > limit:
-            findings.append(_too_large(file.path, file.size))
-            continue
-        patch, content = image_patch(
-            Patch(path=file.path, change="added"), file, prefix=environment.prefix, distribution=nobody
-        )
-        files.append(CapturedFile(path=file.path, sha256=patch.sha256, size=patch.size, executable=patch.executable))
-        kept.append((patch.sha256, content))
-    return tuple(sorted(files, key=lambda file: file.path)), tuple(kept), tuple(findings)
 
 
 def newest_upload(results: Sequence[ProofResult]) -> str:
@@ -152,12 +131,14 @@ def _proof(row: Proven) -> str:
 
 def _captured(
     row: Unproven, prefix: Path, layout: Layout, platform: str, lost: frozenset[str], capture: CaptureBytes
-) -> tuple[Package, str]:
+) -> tuple[Package, str, frozenset[str]]:
     live = row.distribution
     scripts = frozenset(f"bin/{point.name}" for point in live.entry_points) if is_wheel(live) else frozenset()
+    beside = scripts | lost
+    loose = loose_paths(live, captured_files(live, prefix, beside), layout=layout)
 
     def produce(write: Callable[[bytes], object]) -> None:
-        capture_distribution(live, prefix=prefix, layout=layout, left_out=scripts | lost, write=write)
+        capture_distribution(live, prefix=prefix, layout=layout, left_out=beside | loose, write=write)
 
     sha256, size = capture(produce)
     direct = live.direct_url
@@ -171,7 +152,21 @@ def _captured(
         url=_public(direct.url) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
-    return package, sha256
+    return package, sha256, loose
+
+
+def _without(patches: Sequence[Patch], others: frozenset[str]) -> tuple[Patch, ...]:
+    """Leave the scripts of other distributions to them."""
+    deleted = (Patch(path=path, change="deleted") for path in others)
+    return (*(patch for patch in patches if patch.path not in others), *deleted)
+
+
+def _loose_findings(distribution: Distribution, loose: frozenset[str]) -> Iterator[Finding]:
+    if loose:
+        names = ", ".join(path.rpartition("/")[2] for path in sorted(loose)[:_NAMED])
+        more = f" and {len(loose) - _NAMED} more" if len(loose) > _NAMED else ""
+        message = f"{distribution.name}: {names}{more} kept beside its archive, which can't hold such names"
+        yield Finding(code="captured-loose", message=message, path=min(loose), level=FindingLevel.NOTE)
 
 
 def _public(url: str) -> str:
@@ -245,11 +240,3 @@ def _changes(patches: Sequence[Patch]) -> str:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             parts.append(f"{', '.join(names[:_NAMED])}{more} {change}")
     return "; ".join(parts)
-
-
-def _too_large(path: str, size: int) -> Finding:
-    return Finding(
-        code="unowned-left-out",
-        message=f"{path} ({size / 1e6:.1f} MB) is nobody's and left out (raise `--max-unowned` to keep it)",
-        path=path,
-    )

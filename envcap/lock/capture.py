@@ -92,7 +92,8 @@ def capture_distribution(
     archive.finish()
 
 
-def _captured_files(distribution: Distribution, prefix: Path, left_out: frozenset[str]) -> Iterator[InstalledFile]:
+def captured_files(distribution: Distribution, prefix: Path, left_out: frozenset[str]) -> Iterator[InstalledFile]:
+    """Yield the files that a captured artifact holds: no links, no bytecode, nothing that an installer wrote."""
     for file in distribution.files:
         if is_bytecode(file.path) or is_installer_file(file.path) or file.path in left_out or file.target:
             continue
@@ -103,7 +104,7 @@ def _captured_files(distribution: Distribution, prefix: Path, left_out: frozense
 def _tree_members(
     distribution: Distribution, prefix: Path, _layout: Layout, left_out: frozenset[str]
 ) -> Iterator[_Member]:
-    for file in _captured_files(distribution, prefix, left_out):
+    for file in captured_files(distribution, prefix, left_out):
         entry = live_entry(file, prefix=prefix, distribution=distribution, owner=distribution.name)
         yield _Member(name=file.path, content=entry.content, executable=bool(file.mode & 0o111))
 
@@ -112,7 +113,7 @@ def _wheel_members(
     distribution: Distribution, prefix: Path, layout: Layout, left_out: frozenset[str]
 ) -> Iterator[_Member]:
     data = Path(distribution.directory).name.removesuffix(".dist-info") + ".data"
-    for file in _captured_files(distribution, prefix, left_out):
+    for file in captured_files(distribution, prefix, left_out):
         content = live_entry(file, prefix=prefix, distribution=None, owner=distribution.name).content
         inside = file.path.removeprefix(f"{layout.site_packages}/")
         if inside != file.path:

@@ -20,6 +20,7 @@ from envcap.scan.assemble import (
     sort_findings,
 )
 from envcap.scan.bytecode import unchecked_bytecode
+from envcap.scan.distributions import children
 from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
 from envcap.scan.files import Tree, walk_tree
 from envcap.scan.furniture import BYTECODE
@@ -34,6 +35,9 @@ from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.sites import Beyond, visible_sites
 from envcap.scan.stack import stack_layers
+from envcap.scan.startup import note_startup_code
+from envcap.scan.twins import merge_twins
+from envcap.scan.unowned import is_left_out_by_name
 from envcap.wheel.layout import is_bytecode, layout_of
 
 __all__ = ["Beyond", "Progress", "Runner", "SubprocessRunner", "find_prefix", "scan_environment"]
@@ -80,9 +84,9 @@ def scan_environment(
     reader = TreeReader(tree)
     sites = _site_folders(tree, interpreter) if is_venv else (layout_of(interpreter.version).site_packages,)
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
-    candidates = _hashable(tree)
+    candidates, doubtful = _hashable(tree, sites[0])
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
-    # hashed in vain: bytecode, by far the most of it, is left out by name.
+    # hashed in vain: bytecode, by far the most of it, is left out by name; data sets wait until they have an owner.
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(hashes, tree, candidates)
         tell("metadata", 0, 1)
@@ -91,11 +95,14 @@ def scan_environment(
         tell("metadata", 1, 1)
         tell("hash", 0, 1)
         every_hash, every_finding = hashing.result()
+    unread = frozenset(doubtful).intersection(ownership.unowned)
+    late_hash, late_finding = hashes(tree, [row for row in doubtful.items() if row[0] not in unread])
     kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
     regular = [path for path in kept if not tree.files[path].is_link]
-    hashed = {path: every_hash[path] for path in regular if path in every_hash}
+    both = {**every_hash, **late_hash}
+    hashed = {path: both[path] for path in regular if path in both}
     wanted = frozenset(regular)
-    hash_findings = tuple(finding for finding in every_finding if finding.path in wanted)
+    hash_findings = tuple(finding for finding in (*every_finding, *late_finding) if finding.path in wanted)
     tell("hash", 1, 1)
     outside = visible_sites(
         interpreter,
@@ -106,8 +113,11 @@ def scan_environment(
     os_packages = find_os_packages(interpreter, outside, beyond or Beyond())
     python = str(interpreter.base_prefix)
     layers = [read_layer(site, target=sites[0], python=python, os_packages=os_packages) for site in outside]
-    own = join_distributions(tree, installed, ownership, hashed)
-    stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed), layers, target=sites[0])
+    joined = join_distributions(tree, installed, ownership, hashed)
+    own, twin_findings = merge_twins(joined)
+    for site in sites:
+        note_startup_code(reader, site, children(tree, site), own)
+    stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed, unread), layers, target=sites[0])
     elf, elf_findings = _read_elf(tree, interpreter, kept, hashed, stack.elf) if binaries else (ElfFacts(), ())
     tell("elf", 1, 1)
     distributions = stack.distributions
@@ -115,14 +125,16 @@ def scan_environment(
     findings += [*os_packages.findings, *(one for layer in layers for one in layer.findings), *stack.findings]
     findings += beyond_findings(layers, os_packages)
     findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()) if binaries else ())
-    findings += [*duplicate_findings(distributions), *link_findings(tree, kept)]
+    findings += [*duplicate_findings(joined), *twin_findings, *link_findings(tree, kept)]
     return Environment(
         prefix=place.prefix if is_venv else interpreter.prefix,
         kind=place.kind,
         interpreter=interpreter,
         distributions=distributions,
         unowned=stack.unowned,
-        ignored=_sum([count_ignored(tree, ownership, len(regular) - len(hashed)), *(one.ignored for one in layers)]),
+        ignored=_sum(
+            [count_ignored(tree, ownership, len(wanted - unread) - len(hashed)), *(one.ignored for one in layers)]
+        ),
         elf=elf,
         site_packages=sites[0],
         system_site_packages=place.system_site_packages,
@@ -131,9 +143,14 @@ def scan_environment(
     )
 
 
-def _hashable(tree: Tree) -> list[tuple[str, int]]:
-    """List the regular files that an owner may want, in the order of their paths."""
-    return sorted((path, file.size) for path, file in tree.files.items() if not file.is_link and not is_bytecode(path))
+def _hashable(tree: Tree, site: str) -> tuple[list[tuple[str, int]], dict[str, int]]:
+    """List the regular files with their sizes, in the order of their paths: those to hash, and the doubtful ones.
+
+    Doubtful is what is only wanted if a distribution owns it.
+    """
+    sizes = {path: file.size for path, file in tree.files.items() if not file.is_link and not is_bytecode(path)}
+    doubtful = {path: sizes[path] for path in sorted(sizes) if is_left_out_by_name(path, site_packages=site)}
+    return sorted((path, size) for path, size in sizes.items() if path not in doubtful), doubtful
 
 
 def _read_elf(

@@ -9,6 +9,7 @@ from envcap.environment import Distribution, Finding, FindingLevel, InstalledFil
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree
 from envcap.scan.hashing import HashedFile
+from envcap.scan.metadata import UNKNOWN_VERSION
 from envcap.scan.owners import Ownership
 
 UNREADABLE = "unreadable"
@@ -20,14 +21,28 @@ def join_distributions(
 ) -> tuple[Distribution, ...]:
     """Complete the distributions with their files, sorted by normalised name, version and folder."""
     complete = [
-        dataclasses.replace(one.distribution, files=installed_files(tree, owned, hashed), missing=missing)
+        dataclasses.replace(
+            one.distribution,
+            version=one.distribution.version or UNKNOWN_VERSION,
+            files=installed_files(tree, owned, hashed),
+            missing=missing,
+        )
         for one, owned, missing in zip(installed, ownership.owned, ownership.missing, strict=True)
     ]
     return tuple(sorted(complete, key=lambda one: (canonicalize_name(one.name), one.version, one.directory)))
 
 
-def installed_files(tree: Tree, paths: Iterable[str], hashed: Mapping[str, HashedFile]) -> tuple[InstalledFile, ...]:
-    """Describe files with their hashes; those that could not be hashed are left out (they are findings)."""
+def installed_files(
+    tree: Tree, paths: Iterable[str], hashed: Mapping[str, HashedFile], unread: frozenset[str] = frozenset()
+) -> tuple[InstalledFile, ...]:
+    """Describe files with their hashes; those that could not be hashed are left out (they are findings).
+
+    Args:
+        tree: The walked files.
+        paths: Which to describe.
+        hashed: Their hashes.
+        unread: Those that were not to be hashed.
+    """
     files: list[InstalledFile] = []
     for path in paths:
         file = tree.files[path]
@@ -39,6 +54,8 @@ def installed_files(tree: Tree, paths: Iterable[str], hashed: Mapping[str, Hashe
             files.append(
                 InstalledFile(path=path, mode=file.mode, size=content.size, sha256=content.sha256, links=file.links)
             )
+        elif path in unread:
+            files.append(InstalledFile(path=path, mode=file.mode, size=file.size, sha256="", links=file.links))
     return tuple(files)
 
 

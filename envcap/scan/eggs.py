@@ -64,7 +64,8 @@ def _read_egg_info(reader: TreeReader, folder: str, roots: Sequence[str]) -> Ins
 def _read_egg_info_file(reader: TreeReader, path: str) -> Installed:
     """Read the PKG-INFO that distutils wrote as one file beside the modules, and kept no list of them."""
     identity = read_identity(reader, path, path)
-    reader.note("record-missing", "Nothing says which files belong to the distribution (distutils install)", path)
+    message = "Nothing says which files belong to it (distutils install): they count as nobody's, and are captured so"
+    reader.note("record-missing", message, path)
     distribution = Distribution(name=identity.name, version=identity.version, form="egg-info", directory=path)
     return Installed(distribution=distribution, claims=frozenset((path,)))
 

@@ -97,8 +97,8 @@ def walk_tree(prefix: str, *, start: str = "") -> Tree:
 
     Only what lies below the folder `start`, relative to the prefix, if one is named.
 
-    What can't go into an image is left out with a finding: FIFOs, sockets and devices (`file-special`), names that
-    aren't UTF-8 or hold control characters (`file-name`), folders that can't be read (`file-unreadable`).
+    What can't go into a lock or an image is left out with a finding: FIFOs, sockets and devices (`file-special`), names
+    that no layer may hold (`file-name`, see `name_fault`), folders that can't be read (`file-unreadable`).
     """
     walk = _Walk()
     pending = [start]
@@ -132,6 +132,18 @@ def is_plain(name: str) -> bool:
     return name.isprintable() or not _UNWRITABLE.search(name)
 
 
+def name_fault(name: str) -> str:
+    """Say what keeps a name out of a lock and an image, or return an empty string.
+
+    `.wh.` names delete files in an OCI layer; a backslash is a separator to other readers of the lock.
+    """
+    if not is_plain(name):
+        return "is not UTF-8 or holds control characters"
+    if name.startswith(".wh."):
+        return "begins with `.wh.`, which means a deletion in an image's layer"
+    return "holds a backslash, which other systems read as a folder" if "\\" in name else ""
+
+
 def shown(path: str) -> str:
     """Return the path as it may be shown: odd bytes and control characters escaped."""
     return (
@@ -147,9 +159,11 @@ def shown(path: str) -> str:
 def _add_entry(walk: _Walk, entry: os.DirEntry[str], path: str, pending: list[str]) -> None:
     status = entry.stat(follow_symlinks=False)
     kind = stat.S_IFMT(status.st_mode)
-    if not is_plain(entry.name):
+    fault = name_fault(entry.name)
+    if fault:
         # A folder with such a name is left out whole: every path in it holds the name too.
-        walk.skip("name", "file-name", "The name is not UTF-8 or holds control characters: left out", shown(path))
+        what = "it is left out with all that it holds" if kind == stat.S_IFDIR else "left out"
+        walk.skip("name", "file-name", f"The name {fault}: {what}", shown(path))
     elif kind == stat.S_IFDIR:
         walk.folders.append(path)
         pending.append(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from envcap.environment import Distribution, Finding, FindingLevel, InstalledFile
 from envcap.scan.assemble import count_ignored, installed_files, join_distributions
-from envcap.scan.distributions import Installed
+from envcap.scan.distributions import Installed, children
 from envcap.scan.files import Tree, TreeFile, is_plain, walk_tree
 from envcap.scan.hashing import hash_files
 from envcap.scan.installed import read_installed
@@ -21,6 +21,7 @@ from envcap.scan.owners import assign_owners
 from envcap.scan.reader import TreeReader
 from envcap.scan.sites import Site
 from envcap.scan.stack import Layer
+from envcap.scan.startup import note_startup_code
 from envcap.wheel.layout import is_bytecode
 
 OS_PACKAGE = "os-package"
@@ -51,6 +52,7 @@ def read_layer(site: Site, *, target: str, python: str, os_packages: OsPackages)
     unowned = [path for path in ownership.unowned if path.removeprefix(f"{site.folder}/") not in _README]
     place = _Place(site, target, python)
     distributions = join_distributions(reader.tree, installed, ownership, hashed)
+    note_startup_code(reader, site.folder, children(tree, site.folder), distributions)
     ignored = count_ignored(reader.tree, ownership, len(regular) - len(hashed))
     if hidden := len(walked.files) - len(tree.files):
         ignored[OS_PACKAGE] = hidden

@@ -13,6 +13,9 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_~-]{0,127}\Z")
 _EGG = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+?)(?:-py\d(?:\.\d+)?(?:-.+)?)?\Z")
 _TAG = re.compile(r"[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+\Z")
 _MAX_NAME = 128
+UNKNOWN_VERSION = "0+unknown"
+"""Stands for a version that nothing states: lower than any, and plain to see (PEP 440, local versions)."""
+
 _MAX_TAGS = 1000
 
 
@@ -59,7 +62,8 @@ def parse_identity(text: str) -> Identity:
 def identity_of_folder(folder: str) -> Identity:
     """Tell name and version from `name-version.dist-info`, `.egg-info`, `.egg` or `.egg-link`; never empty names."""
     stem = folder.rpartition(".")[0]
-    match = _EGG.match(stem)
+    # An egg-link's name is the project's alone: in `my-project.egg-link` nothing is a version.
+    match = None if folder.endswith(".egg-link") else _EGG.match(stem)
     name, version = (match["name"], match["version"]) if match else (stem, "")
     if not _NAME.match(name):
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-") or "unknown"

@@ -4,7 +4,7 @@ Nothing vanishes: each path ends up with one or more distributions, among the un
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
@@ -51,7 +51,7 @@ def assign_owners(reader: TreeReader, installed: Sequence[Installed]) -> Ownersh
     scripts = _GeneratedScripts.of(installed)
     result = Ownership(owned=[[] for _ in installed], missing=[_missing(tree, one) for one in installed])
     for path, file in tree.files.items():
-        mine = owners.get(path, ())
+        mine: Sequence[int] = owners.get(path, ())
         reason = furniture_reason(path, file)
         if reason and mine:
             names = _names(installed, mine)
@@ -59,7 +59,9 @@ def assign_owners(reader: TreeReader, installed: Sequence[Installed]) -> Ownersh
         if not reason and is_bytecode(path, has_source=_source(path) in tree.files):
             reason = BYTECODE
         if not reason and not mine:
-            reason = cache_reason(path) or scripts.reason(reader, path)
+            reason = cache_reason(path)
+            if not reason:
+                reason, mine = scripts.explain(reader, path)
         if reason:
             result.ignored.setdefault(reason, []).append(path)
         elif mine:
@@ -135,21 +137,31 @@ def _names(installed: Sequence[Installed], indices: Iterable[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _GeneratedScripts:
-    """Tells scripts that an installer generated for a distribution here (`pip3.11`), though no RECORD lists them."""
+    """Tells scripts that an installer generated for a distribution here, though no RECORD lists them.
+
+    Those of a wheel (`pip3.11`) are made anew from its entry points and are nobody's content. Those that easy_install
+    or `setup.py install` wrote for an egg are made anew by nothing: they are files of that egg.
+    """
 
     values: frozenset[str]
     names: frozenset[str]
+    eggs: Mapping[str, int]
 
     @classmethod
     def of(cls, installed: Sequence[Installed]) -> "_GeneratedScripts":
         distributions = [one.distribution for one in installed]
         values = {entry.value for distribution in distributions for entry in distribution.entry_points}
-        return cls(frozenset(values), frozenset(canonicalize_name(distribution.name) for distribution in distributions))
+        names = [str(canonicalize_name(distribution.name)) for distribution in distributions]
+        wheels = {name for name, one in zip(names, distributions, strict=True) if one.form == "wheel"}
+        eggs = {name: index for index, name in enumerate(names) if name not in wheels}
+        return cls(frozenset(values), frozenset(names), eggs)
 
-    def reason(self, reader: TreeReader, path: str) -> str:
+    def explain(self, reader: TreeReader, path: str) -> tuple[str, Sequence[int]]:
+        """Give the reason to leave a script out, or the distribution that owns it; neither for any other file."""
         if not path.startswith("bin/") or path.count("/") != 1 or reader.tree.files[path].size > _SCRIPT_LIMIT:
-            return ""
+            return "", ()
         data = reader.read(path, limit=_SCRIPT_LIMIT) or b""
-        entry_point, requirement = entry_point_of_script(data), requirement_of_script(data)
-        generated = entry_point in self.values or (requirement and canonicalize_name(requirement) in self.names)
-        return INSTALLER if generated else ""
+        name = canonicalize_name(requirement_of_script(data))
+        if name in self.eggs:
+            return "", (self.eggs[name],)
+        return (INSTALLER if entry_point_of_script(data) in self.values or name in self.names else ""), ()

@@ -70,7 +70,7 @@ class IndexedHashes:
                 found[path] = content
                 self.fresh[path] = row
         read, findings = hash_files(tree.prefix, unknown)
-        self.hashed = len(unknown)
+        self.hashed += len(unknown)
         for path, content in read.items():
             file = tree.files[path]
             if self._is_settled(file, content):

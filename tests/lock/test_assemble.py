@@ -1,4 +1,4 @@
-"""Proofs to the packages of a lock; unowned files; and what the user is told."""
+"""Proofs to the packages of a lock, and what the user is told."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from envcap.environment import DirectUrl, Distribution, EntryPoint, Environment, Finding, FindingLevel, InstalledFile
-from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.environment import DirectUrl, Distribution, EntryPoint, Finding, FindingLevel, InstalledFile
+from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
 from tests.lock.wheels import LAYOUT, SITE, environment_of, install, put, wheel_files
@@ -180,34 +180,6 @@ def test_a_captured_tree_has_no_generated_scripts(tmp_path: Path) -> None:
     live = make(tmp_path, tags=())
     live = replace(live, files=tuple(row for row in live.files if row.path != "bin/demo"))
     assert lock(tmp_path, unproven(live)).packages[0].patches == ()
-
-
-# Unowned files
-
-
-def environment(prefix: Path, *files: InstalledFile) -> Environment:
-    return replace(environment_of(prefix), unowned=files)
-
-
-def test_unowned_files_are_captured_smallest_first_up_to_a_limit(tmp_path: Path) -> None:
-    large, small = put(tmp_path, "a.bin", b"x" * 60), put(tmp_path, "z.sh", b"y" * 40, executable=True)
-    link = InstalledFile(path="m", mode=0o777, size=0, sha256="", target="a.bin")
-    files, kept, findings = lock_unowned(environment(tmp_path, large, link, small), limit=99)
-    assert [(row.path, row.size, row.executable, row.target) for row in files] == [
-        ("m", 0, False, "a.bin"),
-        ("z.sh", 40, True, ""),
-    ]
-    assert [b"".join(content.chunks()) for _, content in kept] == [b"y" * 40]
-    assert [(row.code, row.path) for row in findings] == [("unowned-left-out", "a.bin")]
-    assert len(lock_unowned(environment(tmp_path, large, small), limit=100)[0]) == 2
-
-
-def test_an_unowned_script_names_the_image_s_interpreter(tmp_path: Path) -> None:
-    file = put(tmp_path, "bin/own", f"#!{tmp_path}/bin/python\n".encode())
-    files, kept, _ = lock_unowned(environment(tmp_path, file), limit=1000)
-    data = b"#!/opt/env/bin/python\n"
-    assert files[0].sha256 == kept[0][0] == hashlib.sha256(data).hexdigest()
-    assert files[0].size == len(data)
 
 
 def test_the_newest_upload_is_that_of_a_proven_artifact(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def add_dist(
     metadata: Mapping[str, bytes | str] | None = None,
     rows: Sequence[str] = (),
     newline: str = "\r\n",
+    site: str = SITE,
 ) -> str:
     """Install a distribution by hand.
 
@@ -113,6 +114,7 @@ def add_dist(
         metadata: More files of its dist-info folder; they replace the usual ones.
         rows: More rows for RECORD, as written.
         newline: How RECORD's lines end: pip writes CRLF, uv LF.
+        site: Where packages lie.
 
     Returns:
         The dist-info folder, relative to the prefix.
@@ -130,8 +132,8 @@ def add_dist(
         for path, data in everything.items()
     ]
     everything.setdefault(f"{info}/RECORD", newline.join([*lines, *rows, f"{info}/RECORD,,", ""]))
-    write(prefix / SITE, everything)
-    return f"{SITE}/{info}"
+    write(prefix / site, everything)
+    return f"{site}/{info}"
 
 
 def make_wheel(

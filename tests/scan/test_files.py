@@ -83,7 +83,13 @@ def test_fifo_is_left_out_with_a_finding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "seen"),
-    [(b"bad\xff", "bad\\\\xff"), (b"new\nline", "new\\nline"), (b"esc\x1b[2J", "esc\\x1b[2J")],
+    [
+        (b"bad\xff", "bad\\\\xff"),
+        (b"new\nline", "new\\nline"),
+        (b"esc\x1b[2J", "esc\\x1b[2J"),
+        (b"a\\b", "a\\b"),
+        (b".wh.a", ".wh.a"),
+    ],
 )
 def test_name_that_no_image_can_hold_is_left_out_with_a_finding(tmp_path: Path, name: bytes, seen: str) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("x")

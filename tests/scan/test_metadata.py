@@ -41,6 +41,7 @@ def test_old_and_new_versions_are_kept_as_written(version: str) -> None:
         ("foo-1.0-py3.11-linux-x86_64.egg", Identity("foo", "1.0")),
         ("foo.egg-info", Identity("foo", "")),
         ("foo.egg-link", Identity("foo", "")),
+        ("my-project.egg-link", Identity("my-project", "")),
         ("-.dist-info", Identity("unknown", "")),
         ("a b-1.dist-info", Identity("a-b", "1")),
     ],

@@ -21,6 +21,7 @@ from envcap.lock.assemble import LockedPackages, lock_packages
 from envcap.lock.proof import Place, WheelContents, WheelMember, match_artifact, patches_of
 from envcap.lock.pypi_live import LiveTree
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
+from envcap.lock.readable import as_readable
 from envcap.lockfile.model import Artifact, Package
 from envcap.scan.entry_points import parse_entry_points
 from envcap.wheel.layout import dist_info_folder, install_path
@@ -200,6 +201,7 @@ def both_sides(prefix: Path, wheels: Sequence[Wheel], folder: Path, *, prove: bo
         else Unproven(distribution=row, reason="offline", message="nothing was asked")
         for row in environment.distributions
     ]
+    results = list(as_readable(results, prefix=prefix))
     keeper = Keeper(folder)
     locked = lock_packages(environment, results, layout=LAYOUT, platform=PLATFORM, capture=keeper.capture)
     keeper.keep(locked)
