@@ -1,27 +1,51 @@
 """Editable installs: what their project folder makes importable, as files of the distribution.
 
-An editable's code lies outside the environment: a `.pth` file names folders, or a generated finder maps packages to
-folders (PEP 660; setuptools' `__editable___*_finder.py`). Neither means anything in an image, so the importable files
-take their place in site-packages. Nothing of the project is run.
+An editable's code lies outside the environment: a `.pth` file names folders, a generated finder maps packages to places
+(PEP 660, `envcap.scan.finders`), or an `.egg-link` names the folder of `setup.py develop`. None of these means anything
+in an image, so the importable files take their place in site-packages. Nothing of the project is run.
+
+The rule: **the image is the environment that worked, so the live importable files are the truth**, uncommitted and
+untracked ones included, and the metadata is that which is installed. A wheel built from the project could only lose
+or change files: built beside it, the wheels of setuptools, hatchling, flit, pdm-backend and poetry-core hold no file
+that the live ones lack and none that differs, and those of setuptools lack the data files that the project forgot to
+declare (`tests/acceptance/test_editables.py` measures it). So a project is built only where no importable file can be
+found, as for a finder that is not known (`envcap.editables`).
 """
 
-import ast
 import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
 
 from envcap.digest import CHUNK_SIZE
 from envcap.environment import Distribution, Environment, Finding, InstalledFile
+from envcap.scan.develop import develop_metadata, without_develop_paths
+from envcap.scan.finders import imported_by, read_finder
 from envcap.wheel.layout import is_bytecode
 
 _MAX_POINTER = 1 << 20
+_SETUPTOOLS = "__editable___"
 _NO_CODE = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 _NO_PACKAGE = frozenset(
     {"tests", "test", "docs", "doc", "examples", "example", "build", "dist", "venv", "node_modules"}
 )
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+def is_editable(distribution: Distribution) -> bool:
+    """Tell whether a distribution's code lies in a project folder."""
+    return distribution.direct_url is not None and distribution.direct_url.kind == "editable"
+
+
+def project_folder(distribution: Distribution) -> Path | None:
+    """Tell where the project of an editable install lies on this machine."""
+    url = urlsplit(distribution.direct_url.url) if distribution.direct_url else None
+    path = unquote(url.path) if url is not None and url.scheme == "file" and url.netloc in ("", "localhost") else ""
+    return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
 def expand_editables(environment: Environment) -> Environment:
@@ -32,21 +56,26 @@ def expand_editables(environment: Environment) -> Environment:
     distributions: list[Distribution] = []
     findings = list(environment.findings)
     for distribution in environment.distributions:
-        if distribution.direct_url is not None and distribution.direct_url.kind == "editable":
+        if is_editable(distribution):
             expanded, finding = _expand(distribution, environment)
             distributions.append(expanded)
             findings.append(finding)
         else:
             distributions.append(distribution)
-    return replace(environment, distributions=tuple(distributions), findings=tuple(findings))
+    return without_develop_paths(
+        replace(environment, distributions=tuple(distributions), findings=tuple(findings)), environment
+    )
 
 
 def _expand(distribution: Distribution, environment: Environment) -> tuple[Distribution, Finding]:
     site, prefix = environment.site_packages, environment.prefix
-    pointers = [file for file in distribution.files if _is_pointer(file.path, site)]
+    pointers = _pointers(distribution, environment)
     found: dict[str, Path] = {}
     for pointer in pointers:
-        found |= dict(_pointed(prefix / pointer.path))
+        found |= dict(_pointed(prefix / pointer.path, distribution.name))
+    if distribution.form == "egg-link":
+        distribution, metadata = develop_metadata(distribution, project_folder(distribution), site)
+        found |= metadata
     own = {pointer.path for pointer in pointers}
     kept = [file for file in distribution.files if file.path not in own]
     taken = {file.path for file in kept}
@@ -67,65 +96,68 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     )
 
 
-def _is_pointer(path: str, site: str) -> bool:
-    name = path.removeprefix(f"{site}/")
-    return "/" not in name and (
-        name.endswith((".pth", ".egg-link")) or (name.startswith("__editable__") and name.endswith(".py"))
-    )
+def _pointers(distribution: Distribution, environment: Environment) -> list[InstalledFile]:
+    """List the files directly in site-packages that point to the project: `.pth`, `.egg-link`, and finders."""
+    site = f"{environment.site_packages}/"
+    top = {name: file for file in distribution.files if "/" not in (name := file.path.removeprefix(site))}
+    pointers = [file for name, file in top.items() if name.endswith((".pth", ".egg-link"))]
+    started = {name for file in pointers for name in imported_by(_text(environment.prefix / file.path))}
+    for name, file in top.items():
+        is_started = name.endswith(".py") and name.removesuffix(".py") in started
+        if name.startswith(_SETUPTOOLS) or (is_started and read_finder(_text(environment.prefix / file.path))):
+            pointers.append(file)
+    return [file for file in pointers if not file.target]
 
 
-def _pointed(pointer: Path) -> Iterator[tuple[str, Path]]:
-    """Yield path below site-packages and place of each file that a pointer makes importable."""
+def _text(pointer: Path) -> str:
     try:
-        text = pointer.read_bytes()[:_MAX_POINTER].decode("utf-8", "replace")
+        with pointer.open("rb") as file:
+            return file.read(_MAX_POINTER).decode("utf-8", "replace")
     except OSError:
-        return
+        return ""
+
+
+def _pointed(pointer: Path, project: str) -> Iterator[tuple[str, Path]]:
+    """Yield path below site-packages and place of each file that a pointer makes importable."""
+    text = _text(pointer)
     if pointer.suffix == ".py":
-        for name, place in _mapping(text).items():
-            target = Path(place)
-            base = name.replace(".", "/")
-            if target.is_dir():
-                yield from _below(target, base)
-            elif target.with_suffix(".py").is_file():
-                yield f"{base}.py", target.with_suffix(".py")
+        for name, place in sorted(read_finder(text).items()):
+            yield from _module(name.replace(".", "/"), Path(place))
         return
     for line in text.splitlines():
         folder = Path(line.strip())
         if folder.is_absolute() and folder.is_dir():
-            yield from _importable(folder)
+            yield from _importable(folder, project)
 
 
-def _mapping(text: str) -> dict[str, str]:
-    """Read `MAPPING` and `NAMESPACES` of setuptools' finder without running it."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    for statement in body:
-        match statement:
-            case (
-                ast.Assign(targets=[ast.Name(id="MAPPING")], value=value)
-                | ast.AnnAssign(target=ast.Name(id="MAPPING"), value=ast.expr() as value)
-            ):
-                try:
-                    table = ast.literal_eval(value)
-                except ValueError:
-                    return {}
-                return {str(name): str(place) for name, place in table.items()} if isinstance(table, dict) else {}
-            case _:
-                continue
-    return {}
+def _module(base: str, place: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of one module of a finder; setuptools names a module's file without its suffix."""
+    if place.is_dir():
+        yield from _below(place, base)
+    elif place.name == "__init__.py":
+        yield from _below(place.parent, base)
+    elif place.suffix and place.is_file():
+        yield f"{base}{''.join(place.suffixes)}", place
+    elif (file := place.with_name(f"{place.name}.py")).is_file():
+        yield f"{base}.py", file
 
 
-def _importable(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield what a folder on the path offers: all of a source folder; packages and modules of a project's root."""
+def _importable(folder: Path, project: str) -> Iterator[tuple[str, Path]]:
+    """Yield what a folder on the path offers: all of a source folder; packages and modules of a project's root.
+
+    A root holds more than code, so of its folders without `__init__.py` only that of the project's name is taken, or
+    the first part of it (a namespace package).
+    """
     is_project = any((folder / name).is_file() for name in _PROJECT_FILES)
+    own = canonicalize_name(project)
     for child in sorted(folder.iterdir()):
         name = child.name
         if name.startswith(".") or not name.partition(".")[0].isidentifier():
             continue
         if child.is_dir():
-            wanted = not is_project or ((child / "__init__.py").is_file() and name not in _NO_PACKAGE)
+            named = f"{own}-".startswith(f"{canonicalize_name(name)}-")
+            is_package = (child / "__init__.py").is_file() and name not in _NO_PACKAGE
+            wanted = not is_project or named or is_package
             if wanted and not name.endswith((".egg-info", ".dist-info")):
                 yield from _below(child, name)
         elif name.endswith((".py", ".so")) and not (is_project and name in _NO_CODE):
