@@ -12,7 +12,6 @@ declare (`tests/acceptance/test_editables.py` measures it). So a project is buil
 found, as for a finder that is not known (`envcap.editables`).
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,10 +20,10 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
-from envcap.digest import CHUNK_SIZE
-from envcap.environment import Distribution, Environment, Finding, InstalledFile
-from envcap.scan.develop import develop_metadata, without_develop_paths
+from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
+from envcap.scan.develop import develop_metadata, settle_develop_files
 from envcap.scan.finders import imported_by, read_finder
+from envcap.scan.outside import read_file
 from envcap.wheel.layout import is_bytecode
 
 _MAX_POINTER = 1 << 20
@@ -57,14 +56,13 @@ def expand_editables(environment: Environment) -> Environment:
     findings = list(environment.findings)
     for distribution in environment.distributions:
         if is_editable(distribution):
-            expanded, finding = _expand(distribution, environment)
-            distributions.append(expanded)
+            complete, finding = _expand(distribution, environment)
+            distributions.append(complete)
             findings.append(finding)
         else:
             distributions.append(distribution)
-    return without_develop_paths(
-        replace(environment, distributions=tuple(distributions), findings=tuple(findings)), environment
-    )
+    expanded = replace(environment, distributions=tuple(distributions), findings=tuple(findings))
+    return settle_develop_files(expanded, environment)
 
 
 def _expand(distribution: Distribution, environment: Environment) -> tuple[Distribution, Finding]:
@@ -82,7 +80,7 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     added = [
         file
         for path, source in sorted(found.items())
-        if f"{site}/{path}" not in taken and (file := _read(f"{site}/{path}", source)) is not None
+        if f"{site}/{path}" not in taken and (file := read_file(f"{site}/{path}", source)) is not None
     ]
     if not added:
         message = f"{distribution.name} is editable and its code was not found: the image can't import it"
@@ -92,7 +90,7 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     files = tuple(sorted([*kept, *added], key=lambda file: file.path))
     return (
         replace(distribution, files=files),
-        Finding(code="editable-captured", message=message, path=distribution.directory),
+        Finding(code="editable-captured", message=message, path=distribution.directory, level=FindingLevel.NOTE),
     )
 
 
@@ -172,21 +170,3 @@ def _below(folder: Path, base: str) -> Iterator[tuple[str, Path]]:
             path = f"{base}/{name}" if inner == "." else f"{base}/{inner}/{name}"
             if not is_bytecode(path) and not name.startswith("."):
                 yield path, Path(parent) / name
-
-
-def _read(path: str, source: Path) -> InstalledFile | None:
-    """Hash a file; None for what is no regular file or can't be read."""
-    try:
-        place = source.resolve(strict=True)
-        if not place.is_file():
-            return None
-        sha256 = hashlib.sha256()
-        with place.open("rb") as file:
-            state = os.fstat(file.fileno())
-            while chunk := file.read(CHUNK_SIZE):
-                sha256.update(chunk)
-    except (OSError, RuntimeError):
-        return None
-    return InstalledFile(
-        path=path, mode=state.st_mode & 0o7777, size=state.st_size, sha256=sha256.hexdigest(), source=str(place)
-    )

@@ -40,9 +40,9 @@ def read_checkout(folder: Path, captured: Iterable[Path], *, run: Runner) -> Che
     if not commit or not tracked or changed is None:
         return None
     root = folder.resolve()
-    untracked = {
-        place.relative_to(root).as_posix() for place in captured if place.is_relative_to(root)
-    } - frozenset(tracked)
+    untracked = {place.relative_to(root).as_posix() for place in captured if place.is_relative_to(root)} - frozenset(
+        tracked
+    )
     return Checkout(
         commit=commit,
         branch=_line(folder, "symbolic-ref", "--quiet", "--short", "HEAD", run=run),
