@@ -32,6 +32,7 @@ from envcap.plan import plan_image
 from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
+from envcap.scan.git import add_checkouts, git_environ
 from envcap.scan.runner import SubprocessRunner
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
@@ -95,7 +96,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     """
     with talk.step("Scanning") as step:
         scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
-        environment = expand_editables(scanned)
+        git = SubprocessRunner(git_environ(world.machine.environ))
+        environment = add_checkouts(expand_editables(scanned), run=git)
     platform = _platform(environment)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from envcap.blobs import kept_hashes, open_lock
 from envcap.cli.talk import print_data, visible
+from envcap.lock.origin import origin_lines
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
@@ -31,6 +32,8 @@ def show_command(lock: Path, *, as_json: bool) -> None:
         for package in ranked
     ]
     print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
+    if lines := origin_lines(lockfile):
+        print_data("\nNot as an index has them:\n" + visible_lines("\n".join(lines)))
     needed = [row for row in lockfile.system if any(" needed by " in reason for reason in row.because)]
     if needed:
         print_data("\nOS packages for libraries:")

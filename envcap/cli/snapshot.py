@@ -11,6 +11,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.lock.origin import origin_lines
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.render import counted, human_size, table
@@ -173,6 +174,8 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("image ID", str(found.prediction.image_id)),
     ]
     print_data(table(rows))
+    for line in origin_lines(lock):
+        print_data(visible(line))
     aside = f", {counted(notes, 'note')}" if notes else ""
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"

@@ -160,15 +160,17 @@ def _captured(
         capture_distribution(live, prefix=prefix, layout=layout, left_out=scripts | lost, write=write)
 
     sha256, size = capture(produce)
-    direct = live.direct_url
+    direct, checkout = live.direct_url, live.checkout
     package = Package(
         name=canonicalize_name(live.name),
         version=live.version,
         requested=live.requested,
         origin=_origin(live),
         proof="captured",
-        commit=direct.commit if direct else "",
-        url=_public(direct.url) if direct else "",
+        commit=checkout.commit if checkout else direct.commit if direct else "",
+        branch=checkout.branch if checkout else "",
+        uncommitted=checkout.uncommitted if checkout else 0,
+        url=checkout.url if checkout else _public(direct.url) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
     return package, sha256

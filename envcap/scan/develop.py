@@ -71,12 +71,15 @@ def settle_develop_files(expanded: Environment, scanned: Environment) -> Environ
     folders = {_read(scanned.prefix / old.directory).partition("\n")[0].strip() for old, _ in pairs}
     by_name = {canonicalize_name(new.name): new for _, new in pairs}
     owned = {file.path for one in expanded.distributions for file in one.files}
-    scripts = {name: _entry_scripts(new, owned, scanned.prefix) for name, new in by_name.items()}
+    scripts: dict[str, dict[str, InstalledFile]] = {
+        name: _entry_scripts(new, owned, scanned.prefix) for name, new in by_name.items()
+    }
     unowned: list[InstalledFile] = []
     for file in expanded.unowned:
         owner, script = _script(file, scanned.prefix)
-        if script is not None and owner in by_name:
-            scripts[owner].setdefault(file.path, script)
+        theirs = scripts.get(owner)
+        if script is not None and theirs is not None:
+            theirs.setdefault(file.path, script)
         elif not _is_path_file(file, scanned, folders):
             unowned.append(file)
     distributions = [

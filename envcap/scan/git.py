@@ -6,10 +6,12 @@ project, whose code the environment runs, so git is told to trust it.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from envcap.environment import Checkout
+from envcap.environment import Checkout, Distribution, Environment
 from envcap.errors import ScanError
+from envcap.scan.editable import is_editable, project_folder
 from envcap.scan.runner import Runner
 from envcap.scan.scrub import scrub_url
 
@@ -24,6 +26,25 @@ def git_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Give the variables that git is run with: the user's, without those that point it to another repository."""
     own = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     return {**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def add_checkouts(environment: Environment, *, run: Runner) -> Environment:
+    """Say of each editable install whose files were found where its project stands in git.
+
+    Args:
+        environment: What `expand_editables` gave.
+        run: Starts git, with `git_environ`.
+    """
+    return replace(environment, distributions=tuple(_with_checkout(row, run=run) for row in environment.distributions))
+
+
+def _with_checkout(distribution: Distribution, *, run: Runner) -> Distribution:
+    folder = project_folder(distribution) if is_editable(distribution) else None
+    if folder is None or not folder.is_dir():
+        return distribution
+    # setuptools writes its metadata into the project; nobody commits it.
+    captured = [Path(file.source) for file in distribution.files if file.source and ".egg-info/" not in file.path]
+    return replace(distribution, checkout=read_checkout(folder, captured, run=run))
 
 
 def read_checkout(folder: Path, captured: Iterable[Path], *, run: Runner) -> Checkout | None:
