@@ -34,6 +34,7 @@ from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.git import add_checkouts, git_environ
 from envcap.scan.runner import SubprocessRunner
+from envcap.sources.pip_cache import pip_cache_folder
 from envcap.system import pin_system, pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
@@ -173,7 +174,10 @@ def _prove(environment: Environment, world: World, step: Callable[[str, int, int
         done += 1
         step(result.distribution.name, done, len(environment.distributions))
 
-    return prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    pip_cache = pip_cache_folder(world.machine.environ, world.machine.home)
+    return prove_distributions(
+        environment, world.session, cache=world.store.actions, progress=tell, pip_cache=pip_cache
+    )
 
 
 def _capturing(world: World) -> Callable[[Callable[[Callable[[bytes], object]], None]], tuple[str, int]]:

@@ -165,11 +165,12 @@ def _captured(
         name=canonicalize_name(live.name),
         version=live.version,
         requested=live.requested,
-        origin=_origin(live),
+        origin="index" if row.sdist.file and live.direct_url is None else _origin(live),
         proof="captured",
         commit=checkout.commit if checkout else direct.commit if direct else "",
         branch=checkout.branch if checkout else "",
         uncommitted=checkout.uncommitted if checkout else 0,
+        sdist=row.sdist,
         url=checkout.url if checkout else _public(direct.url) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
@@ -233,7 +234,8 @@ def _findings(row: ProofResult, patches: Sequence[Patch]) -> Iterator[Finding]:
     name = row.distribution.name
     # The scan already said of an editable what becomes of it.
     if isinstance(row, Unproven) and row.reason != "editable":
-        yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured: {row.message}")
+        built = f", built from {row.sdist.file}" if row.sdist.file else ""
+        yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured{built}: {row.message}")
     if patches:
         yield Finding(code="package-patched", message=f"{name} differs from its wheel: {_changes(patches)}")
 

@@ -33,11 +33,7 @@ def _words(package: Package) -> Iterator[str]:
         case "url":
             yield f"from {_address(package)}"
         case "local":
-            yield (
-                f"a local file, {package.artifacts[0].file}"
-                if package.proof == "url"
-                else "from a folder of this machine"
-            )
+            yield (f"a local file, {package.artifacts[0].file}" if package.proof == "url" else "not from an index")
         case _:
             pass
     if package.sdist.file:
