@@ -16,6 +16,7 @@ from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
 from envcap.lock.debian import SystemNeeds
+from envcap.lock.host_code import host_code_findings
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lockfile.model import (
@@ -139,7 +140,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *interpreter_findings, *system_findings,
+        *interpreter_findings, *system_findings, *host_code_findings(results, environment.prefix),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
