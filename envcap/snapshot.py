@@ -30,10 +30,13 @@ from envcap.lockfile.model import (
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
+from envcap.project.build import Builder, build_environ
+from envcap.project.lost import build_lost
 from envcap.recipe import RECIPE
 from envcap.scan import scan_environment
 from envcap.scan.editable import expand_editables
 from envcap.scan.git import add_checkouts, git_environ
+from envcap.scan.outside_elf import add_outside_elf
 from envcap.scan.runner import SubprocessRunner
 from envcap.sources.pip_cache import pip_cache_folder
 from envcap.system import pin_system, pins_of
@@ -54,6 +57,7 @@ class SnapshotRequest:
         suite: Debian suite, or empty to choose.
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
+        build: Whether an editable project whose code can't be found may be built, which runs code of it.
     """
 
     prefix: Path
@@ -62,6 +66,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    build: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +103,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     """
     with talk.step("Scanning") as step:
         scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
-        git = SubprocessRunner(git_environ(world.machine.environ))
-        environment = add_checkouts(expand_editables(scanned), run=git)
+        environment = _complete_editables(scanned, world, step, build=request.build)
     platform = _platform(environment)
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
@@ -150,6 +154,18 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction=prediction,
         findings=tuple(sorted(findings, key=lambda finding: finding.level is not FindingLevel.WARNING)),
     )
+
+
+def _complete_editables(
+    scanned: Environment, world: World, step: Callable[[str, int, int], None], *, build: bool
+) -> Environment:
+    """Put the code of editable installs in the place of what points to it, and say where it stands in git."""
+    environ = world.machine.environ
+    found = expand_editables(scanned)
+    if build:
+        run = SubprocessRunner(build_environ(environ))
+        found = build_lost(found, Builder(store=world.store, run=run, offline=world.machine.offline), step)
+    return add_checkouts(add_outside_elf(found), run=SubprocessRunner(git_environ(environ)))
 
 
 def predict(

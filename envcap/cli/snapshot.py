@@ -35,6 +35,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    build: bool
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -66,6 +67,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            build=options.build,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:

@@ -13,6 +13,7 @@ found, as for a finder that is not known (`envcap.editables`).
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from envcap.wheel.layout import is_bytecode
 
 _MAX_POINTER = 1 << 20
 _SETUPTOOLS = "__editable___"
+_PLACE = re.compile(r"^/|['\"]/[^'\"\n]", re.MULTILINE)
 _NO_CODE = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 _NO_PACKAGE = frozenset(
     {"tests", "test", "docs", "doc", "examples", "example", "build", "dist", "venv", "node_modules"}
@@ -67,14 +69,14 @@ def expand_editables(environment: Environment) -> Environment:
 
 def _expand(distribution: Distribution, environment: Environment) -> tuple[Distribution, Finding]:
     site, prefix = environment.site_packages, environment.prefix
-    pointers = _pointers(distribution, environment)
+    pointers = find_pointers(distribution, environment)
     found: dict[str, Path] = {}
     for pointer in pointers:
         found |= dict(_pointed(prefix / pointer.path, distribution.name))
     if distribution.form == "egg-link":
         distribution, metadata = develop_metadata(distribution, project_folder(distribution), site)
         found |= metadata
-    own = {pointer.path for pointer in pointers}
+    own = {pointer.path for pointer in pointers if _is_read(prefix / pointer.path)}
     kept = [file for file in distribution.files if file.path not in own]
     taken = {file.path for file in kept}
     added = [
@@ -84,7 +86,8 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     ]
     if not added:
         message = f"{distribution.name} is editable and its code was not found: the image can't import it"
-        return distribution, Finding(code="editable-lost", message=message, path=distribution.directory)
+        finding = Finding(code="editable-lost", message=message, path=distribution.directory)
+        return _without_places(distribution, pointers, prefix), finding
     count = "1 file" if len(added) == 1 else f"{len(added)} files"
     message = f"{distribution.name} is editable: what it makes importable is captured as it is now ({count})"
     files = tuple(sorted([*kept, *added], key=lambda file: file.path))
@@ -94,17 +97,27 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     )
 
 
-def _pointers(distribution: Distribution, environment: Environment) -> list[InstalledFile]:
-    """List the files directly in site-packages that point to the project: `.pth`, `.egg-link`, and finders."""
+def _is_read(pointer: Path) -> bool:
+    """Tell whether a pointer is one that is understood; another module that a `.pth` imports may be code."""
+    return pointer.suffix != ".py" or pointer.name.startswith(_SETUPTOOLS) or bool(read_finder(_text(pointer)))
+
+
+def _without_places(distribution: Distribution, pointers: list[InstalledFile], prefix: Path) -> Distribution:
+    """Leave out pointers that name a folder of this machine: an image has no use for it, and it names the user."""
+    if not any(_PLACE.search(_text(prefix / pointer.path)) for pointer in pointers):
+        return distribution
+    own = {pointer.path for pointer in pointers}
+    return replace(distribution, files=tuple(file for file in distribution.files if file.path not in own))
+
+
+def find_pointers(distribution: Distribution, environment: Environment) -> list[InstalledFile]:
+    """List the files directly in site-packages that point elsewhere: `.pth`, `.egg-link`, and what a `.pth` imports."""
     site = f"{environment.site_packages}/"
     top = {name: file for file in distribution.files if "/" not in (name := file.path.removeprefix(site))}
-    pointers = [file for name, file in top.items() if name.endswith((".pth", ".egg-link"))]
-    started = {name for file in pointers for name in imported_by(_text(environment.prefix / file.path))}
-    for name, file in top.items():
-        is_started = name.endswith(".py") and name.removesuffix(".py") in started
-        if name.startswith(_SETUPTOOLS) or (is_started and read_finder(_text(environment.prefix / file.path))):
-            pointers.append(file)
-    return [file for file in pointers if not file.target]
+    pointers = [file for name, file in top.items() if name.endswith((".pth", ".egg-link")) and not file.target]
+    started = {f"{name}.py" for file in pointers for name in imported_by(_text(environment.prefix / file.path))}
+    finders = [file for name, file in top.items() if name in started or name.startswith(_SETUPTOOLS)]
+    return [*pointers, *(file for file in finders if not file.target)]
 
 
 def _text(pointer: Path) -> str:

@@ -21,8 +21,9 @@ def add_outside_elf(environment: Environment) -> Environment:
     # Any file of the environment may be the library that they need, under its own name.
     names = [file.path for file in (*files, *environment.unowned)]
     found, findings = read_elf_facts(sources, find_interpreter_elfs(environment.interpreter), aliases=names)
+    fresh = tuple(finding for finding in findings if finding not in environment.findings)
     return replace(
-        environment, elf=_joined(environment.elf, found, len(sources)), findings=(*environment.findings, *findings)
+        environment, elf=_joined(environment.elf, found, len(sources)), findings=(*environment.findings, *fresh)
     )
 
 
