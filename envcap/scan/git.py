@@ -17,9 +17,8 @@ from envcap.scan.scrub import scrub_url
 
 _TIMEOUT = 20.0
 _SCP = "git@"
-_DIFF = (
-    "diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--relative", "HEAD", "--", ".",
-)  # fmt: skip
+_STATUS = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--", ".")
+_STATUS_HEAD = len("XY ")
 
 
 def git_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +56,9 @@ def read_checkout(folder: Path, captured: Iterable[Path], *, run: Runner) -> Che
     """
     commit = _line(folder, "rev-parse", "--verify", "--quiet", "HEAD", run=run)
     tracked = _rows(folder, "ls-files", "-z", "--", ".", run=run)
-    changed = _rows(folder, *_DIFF, run=run)
+    # `git diff` would rewrite the index; `status` heeds GIT_OPTIONAL_LOCKS. It names paths from the repository's root.
+    changed = _rows(folder, *_STATUS, run=run)
+    prefix = _line(folder, "rev-parse", "--show-prefix", run=run)
     if not commit or not tracked or changed is None:
         return None
     root = folder.resolve()
@@ -68,7 +69,7 @@ def read_checkout(folder: Path, captured: Iterable[Path], *, run: Runner) -> Che
         commit=commit,
         branch=_line(folder, "symbolic-ref", "--quiet", "--short", "HEAD", run=run),
         url=_remote(folder, run=run),
-        uncommitted=len(untracked | frozenset(changed)),
+        uncommitted=len(untracked | {row[_STATUS_HEAD:].removeprefix(prefix) for row in changed}),
     )
 
 
