@@ -33,7 +33,8 @@ def _words(package: Package) -> Iterator[str]:
         case "url":
             yield f"from {_address(package)}"
         case "local":
-            yield (f"a local file, {package.artifacts[0].file}" if package.proof == "url" else "not from an index")
+            named = f"its wheel {package.artifacts[0].file}" if package.proof == "url" else "its files"
+            yield f"from this machine, {named} kept with the lock"
         case _:
             pass
     if package.sdist.file:
