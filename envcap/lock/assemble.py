@@ -8,12 +8,13 @@ from typing import assert_never
 from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
-from envcap.environment import Distribution, Environment, Finding
+from envcap.environment import DirectUrl, Distribution, Environment, Finding
 from envcap.lock.capture import capture_distribution, captured_name, is_wheel
 from envcap.lock.patches import KeptContent, captured_patches, final_patches, image_patch, lost_paths, shared_paths
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package, Patch, Source
 from envcap.sources.location import DEFAULT_NAME
+from envcap.sources.scrub import scrub_url
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
 
@@ -171,7 +172,7 @@ def _captured(
         branch=checkout.branch if checkout else "",
         uncommitted=checkout.uncommitted if checkout else 0,
         sdist=row.sdist,
-        url=checkout.url if checkout else _public(direct.url) if direct else "",
+        url=checkout.url if checkout else _address(direct) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
     return package, sha256
@@ -180,6 +181,11 @@ def _captured(
 def _public(url: str) -> str:
     """Keep an address that means something elsewhere; a folder of this machine does not (DESIGN §3)."""
     return "" if url.startswith("file:") else url
+
+
+def _address(direct: DirectUrl) -> str:
+    """Give the public address of a direct URL; that of a file may hold a token as a folder, a repository's does not."""
+    return _public(scrub_url(direct.url) if direct.kind == "archive" else direct.url)
 
 
 def _origin(distribution: Distribution) -> str:
