@@ -35,6 +35,8 @@ def _words(package: Package) -> Iterator[str]:
         case "local":
             named = f"its wheel {package.artifacts[0].file}" if package.proof == "url" else "its files"
             yield f"from this machine, {named} kept with the lock"
+            if package.commit:
+                yield from _checkout(package)
         case _:
             pass
     if package.sdist.file:

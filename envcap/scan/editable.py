@@ -64,7 +64,23 @@ def expand_editables(environment: Environment) -> Environment:
         else:
             distributions.append(distribution)
     expanded = replace(environment, distributions=tuple(distributions), findings=tuple(findings))
-    return settle_develop_files(expanded, environment)
+    return _without_projects(settle_develop_files(expanded, environment))
+
+
+def _without_projects(environment: Environment) -> Environment:
+    """Leave out what is nobody's in a project folder inside the environment (`src/` of `pip install -e git+…`).
+
+    Its importable files are taken at their place in site-packages; the rest is the project's own: `.git`, tests, docs.
+    """
+    prefix = environment.prefix.resolve()
+    projects = [
+        f"{folder.resolve().relative_to(prefix).as_posix()}/"
+        for one in environment.distributions
+        if is_editable(one) and any(file.source for file in one.files)
+        if (folder := project_folder(one)) is not None and prefix in folder.resolve().parents
+    ]
+    kept = tuple(file for file in environment.unowned if not file.path.startswith(tuple(projects)))
+    return replace(environment, unowned=kept)
 
 
 def _expand(distribution: Distribution, environment: Environment) -> tuple[Distribution, Finding]:
@@ -169,7 +185,7 @@ def _importable(folder: Path, project: str) -> Iterator[tuple[str, Path]]:
             named = f"{own}-".startswith(f"{canonicalize_name(name)}-")
             is_package = (child / "__init__.py").is_file() and name not in _NO_PACKAGE
             wanted = not is_project or named or is_package
-            if wanted and not name.endswith((".egg-info", ".dist-info")):
+            if wanted and not name.endswith((".egg-info", ".dist-info")) and not _is_environment(child):
                 yield from _below(child, name)
         elif name.endswith((".py", ".so")) and not (is_project and name in _NO_CODE):
             yield name, child
@@ -177,9 +193,18 @@ def _importable(folder: Path, project: str) -> Iterator[tuple[str, Path]]:
 
 def _below(folder: Path, base: str) -> Iterator[tuple[str, Path]]:
     for parent, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name != "__pycache__")
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".") and name != "__pycache__" and not _is_environment(Path(parent) / name)
+        )
         inner = Path(parent).relative_to(folder).as_posix()
         for name in sorted(files):
             path = f"{base}/{name}" if inner == "." else f"{base}/{inner}/{name}"
             if not is_bytecode(path) and not name.startswith("."):
                 yield path, Path(parent) / name
+
+
+def _is_environment(folder: Path) -> bool:
+    """Tell whether a folder is a virtual environment, which is nobody's code."""
+    return (folder / "pyvenv.cfg").is_file()

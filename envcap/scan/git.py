@@ -12,8 +12,10 @@ from pathlib import Path
 from envcap.environment import Checkout, Distribution, Environment
 from envcap.errors import ScanError
 from envcap.scan.editable import is_editable, project_folder
+from envcap.scan.outside import read_file
 from envcap.scan.runner import Runner
 from envcap.scan.scrub import scrub_url
+from envcap.wheel.layout import is_bytecode
 
 _TIMEOUT = 20.0
 _SCP = "git@"
@@ -28,22 +30,45 @@ def git_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def add_checkouts(environment: Environment, *, run: Runner) -> Environment:
-    """Say of each editable install whose files were found where its project stands in git.
+    """Say of each editable install, and of each install of a folder that is still as installed, where it stands in git.
 
     Args:
         environment: What `expand_editables` gave.
         run: Starts git, with `git_environ`.
     """
-    return replace(environment, distributions=tuple(_with_checkout(row, run=run) for row in environment.distributions))
+    return replace(
+        environment, distributions=tuple(_with_checkout(row, environment, run) for row in environment.distributions)
+    )
 
 
-def _with_checkout(distribution: Distribution, *, run: Runner) -> Distribution:
-    folder = project_folder(distribution) if is_editable(distribution) else None
+def _with_checkout(distribution: Distribution, environment: Environment, run: Runner) -> Distribution:
+    direct = distribution.direct_url
+    folder = project_folder(distribution) if direct and direct.kind in {"editable", "directory"} else None
     if folder is None or not folder.is_dir():
         return distribution
-    # setuptools writes its metadata into the project; nobody commits it.
-    captured = [Path(file.source) for file in distribution.files if file.source and ".egg-info/" not in file.path]
+    if is_editable(distribution):
+        # setuptools writes its metadata into the project; nobody commits it.
+        captured = [Path(file.source) for file in distribution.files if file.source and ".egg-info/" not in file.path]
+    else:
+        captured = _installed_from(folder, distribution, environment.site_packages)
+        if not captured:
+            return distribution
     return replace(distribution, checkout=read_checkout(folder, captured, run=run))
+
+
+def _installed_from(folder: Path, distribution: Distribution, site: str) -> list[Path]:
+    """Find the files of a folder that were installed from it; none if it holds other ones by now."""
+    found: list[Path] = []
+    for file in distribution.files:
+        name = file.path.removeprefix(f"{site}/")
+        if name == file.path or name.startswith(f"{Path(distribution.directory).name}/") or is_bytecode(name):
+            continue
+        places = [folder / name, folder / "src" / name]
+        same = [place for place in places if (live := read_file(name, place)) and live.sha256 == file.sha256]
+        if not same:
+            return []
+        found += [same[0].resolve()]
+    return found
 
 
 def read_checkout(folder: Path, captured: Iterable[Path], *, run: Runner) -> Checkout | None:

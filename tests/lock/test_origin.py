@@ -32,6 +32,8 @@ def package(**fields: object) -> Package:
         ({"origin": "local", "proof": "url"},
          "mylib 0.3: from this machine, its wheel mylib-0.3-py3-none-any.whl kept with the lock"),
         ({"origin": "local", "proof": "captured"}, "mylib 0.3: from this machine, its files kept with the lock"),
+        ({"origin": "local", "proof": "captured", "commit": COMMIT, "branch": "main"},
+         "mylib 0.3: from this machine, its files kept with the lock, commit 1a2b3c4 on main"),
         ({"proof": "captured", "sdist": SourceArchive(file="mylib-0.3.tar.gz", sha256="b" * 64)},
          "mylib 0.3: built from mylib-0.3.tar.gz"),
     ],

@@ -122,3 +122,25 @@ def test_a_namespace_package_in_a_project_s_root_is_taken_by_its_name(
     prefix = make_env(tmp_path)
     add_dist(prefix, name, {"proj.pth": f"{root}\n"}, metadata={"direct_url.json": EDITABLE})
     assert sorted(importable(scanned(prefix))) == (["ns/pkg/__init__.py"] if found else [])
+
+
+def test_a_project_inside_the_environment_is_not_captured_a_second_time(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    root = project(prefix / "src/proj", "pyproject.toml", "proj/__init__.py", ".git/HEAD", "docs/a.md")
+    project(prefix, "src/proj-notes.txt")
+    add_dist(
+        prefix,
+        "proj",
+        {"proj.pth": f"{root}\n"},
+        metadata={"direct_url.json": EDITABLE.replace("file:///somewhere/proj", root.as_uri())},
+    )
+    environment = scanned(prefix)
+    assert sorted(importable(environment)) == ["proj/__init__.py"]
+    assert [file.path for file in environment.unowned] == ["src/proj-notes.txt"]
+
+
+def test_an_environment_in_a_source_folder_is_not_code(tmp_path: Path) -> None:
+    root = project(tmp_path / "code", "mod.py", "myenv/pyvenv.cfg", "myenv/lib/a.py", "pkg/a.py", "pkg/env/pyvenv.cfg")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}\n"}, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == ["mod.py", "pkg/a.py"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import Checkout
-from envcap.scan.git import git_environ, public_remote, read_checkout
-from envcap.scan.runner import SubprocessRunner
+from envcap.environment import Checkout, Environment
+from envcap.scan import SubprocessRunner, scan_environment
+from envcap.scan.git import add_checkouts, git_environ, public_remote, read_checkout
+from tests.scan.env_builder import FakeRunner, add_dist, make_env
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="this machine has no git")
 
@@ -144,3 +145,25 @@ def test_without_git_there_is_nothing_to_say(project: Path) -> None:
 )
 def test_a_remote_keeps_what_means_something_elsewhere(remote: str, public: str) -> None:
     assert public_remote(remote) == public
+
+
+def installed(tmp_path: Path, project: Path, **files: str) -> Environment:
+    """An environment into which the project's folder was installed as it is."""
+    prefix = make_env(tmp_path / "at")
+    url = f'{{"url": "{project.as_uri()}", "dir_info": {{}}}}'
+    code = {f"pkg/{name}.py": text for name, text in files.items()}
+    add_dist(prefix, "proj", code, metadata={"direct_url.json": url})
+    found = scan_environment(prefix, run=FakeRunner(prefix))
+    return add_checkouts(found, run=SubprocessRunner(git_environ(ENVIRON)))
+
+
+def test_a_folder_that_is_as_installed_names_its_commit(project: Path, tmp_path: Path) -> None:
+    (project / "pkg/c.py").write_text("untracked\n")
+    (live,) = installed(tmp_path, project, a="a\n", b="b\n", c="untracked\n").distributions
+    assert live.checkout == Checkout(commit=git(project, "rev-parse", "HEAD"), branch="main", uncommitted=1)
+
+
+@pytest.mark.parametrize("code", [{"a": "older\n"}, {"gone": "x\n"}, {}])
+def test_a_folder_that_holds_other_files_by_now_names_none(project: Path, tmp_path: Path, code: dict[str, str]) -> None:
+    (live,) = installed(tmp_path, project, **code).distributions
+    assert live.checkout is None
