@@ -61,7 +61,9 @@ def _installed_from(folder: Path, distribution: Distribution, site: str) -> list
     found: list[Path] = []
     for file in distribution.files:
         name = file.path.removeprefix(f"{site}/")
-        if name == file.path or name.startswith(f"{Path(distribution.directory).name}/") or is_bytecode(name):
+        if name == file.path or name.startswith(f"{Path(distribution.directory).name}/"):
+            continue
+        if is_bytecode(name) or name.endswith(".so"):  # compiled from the folder's files, not one of them
             continue
         places = [folder / name, folder / "src" / name]
         same = [place for place in places if (live := read_file(name, place)) and live.sha256 == file.sha256]

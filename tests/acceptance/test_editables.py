@@ -223,7 +223,7 @@ def test_setup_py_develop_gives_one_image_without_a_trace_of_this_machine(worksh
         },
     )
     prefix = tmp_path / "env"
-    run(UV, "venv", "--quiet", "--python", need_python("3.8"), prefix)
+    run(UV, "venv", "--quiet", "--python", need_python("3.11"), prefix)
     run(UV, "pip", "install", "--quiet", "--python", prefix, "setuptools<60")
     run(prefix / "bin/python", "setup.py", "--quiet", "develop", cwd=project)
     taken = snapshot(workshop, prefix, "developed")
@@ -232,7 +232,7 @@ def test_setup_py_develop_gives_one_image_without_a_trace_of_this_machine(worksh
     environment = tmp_path / "root/opt/env"
     assert (environment / "bin/devtool").read_text() == (project / "bin/devtool").read_text()
     assert (environment / "bin/devcmd").read_text().startswith("#!/opt/env/bin/python\n")
-    site = environment / "lib/python3.8/site-packages"
+    site = environment / "lib/python3.11/site-packages"
     assert (site / "developed/note.txt").read_text() == "note\n"
     assert (site / "developed.egg-info/entry_points.txt").is_file()
     assert not [
