@@ -137,6 +137,24 @@ class DirectUrl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """The git checkout that an editable install's code lies in.
+
+    Attributes:
+        commit: What is checked out, in full.
+        branch: Its name, or empty where HEAD is detached.
+        url: Remote, scrubbed; empty where there is none that means something elsewhere.
+        uncommitted: Number of files that are not as the commit has them: changed or deleted ones that git tracks, and
+            captured ones that it doesn't.
+    """
+
+    commit: str
+    branch: str = ""
+    url: str = ""
+    uncommitted: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
     """One installed distribution.
 
@@ -148,6 +166,7 @@ class Distribution:
         installer: First line of INSTALLER, or empty.
         requested: True if the REQUESTED marker file is there (PEP 376).
         direct_url: PEP 610 origin, or None for an index install.
+        checkout: Where an editable install's code stands in git, or None.
         tags: Expanded `Tag:` lines of WHEEL, sorted; empty if there is no WHEEL.
         root_is_purelib: `Root-Is-Purelib` of WHEEL.
         built_from_source: True where an installer says that it built the wheel (`uv_build.json`).
@@ -165,6 +184,7 @@ class Distribution:
     installer: str = ""
     requested: bool = False
     direct_url: DirectUrl | None = None
+    checkout: Checkout | None = None
     tags: tuple[str, ...] = ()
     root_is_purelib: bool = True
     built_from_source: bool = False

@@ -10,9 +10,13 @@ from pathlib import Path
 from envcap.environment import Environment
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lock.pypi import platform_of
+from envcap.project.build import Builder, build_environ
+from envcap.project.lost import build_lost
 from envcap.scan import Beyond, scan_environment
 from envcap.scan.editable import expand_editables
+from envcap.scan.git import add_checkouts, git_environ
 from envcap.scan.hashing import HashTree, hash_tree
+from envcap.scan.outside_elf import add_outside_elf
 from envcap.scan.runner import SubprocessRunner
 from envcap.system import find_foreign_packages
 from envcap.world import World
@@ -26,11 +30,13 @@ class LivePlace:
         prefix: Its folder.
         executable: The interpreter, where it is a whole Python.
         user_site: Take the user's own packages or not; None to do as the interpreter would.
+        build: Whether an editable project whose code can't be found may be built, which runs code of it.
     """
 
     prefix: Path
     executable: Path | None = None
     user_site: bool | None = None
+    build: bool = True
 
 
 def scan_live(
@@ -71,4 +77,16 @@ def scan_live(
 
     environment = scan(frozenset())
     foreign = find_foreign_packages(environment, platform_of(environment), suite, pins, world)
-    return expand_editables(scan(foreign) if foreign else environment)
+    return _complete_editables(scan(foreign) if foreign else environment, world, step, build=place.build)
+
+
+def _complete_editables(
+    scanned: Environment, world: World, step: Callable[[str, int, int], None], *, build: bool
+) -> Environment:
+    """Put the code of editable installs in the place of what points to it, and say where it stands in git."""
+    environ = world.machine.environ
+    found = expand_editables(scanned)
+    if build:
+        run = SubprocessRunner(build_environ(environ))
+        found = build_lost(found, Builder(store=world.store, run=run, offline=world.machine.offline), step)
+    return add_checkouts(add_outside_elf(found), run=SubprocessRunner(git_environ(environ)))

@@ -18,6 +18,7 @@ from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.live_scan import LivePlace, scan_live
 from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.debian import SystemNeeds
+from envcap.lock.host_code import host_code_findings
 from envcap.lock.pypi import PLATFORMS, platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lock.readable import as_readable
@@ -36,6 +37,7 @@ from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import RECIPE
 from envcap.scan.stat_index import IndexedHashes, save_index
+from envcap.sources.pip_cache import pip_cache_folder
 from envcap.system import pin_system, pins_of
 from envcap.taint import Taint, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
@@ -57,6 +59,7 @@ class SnapshotRequest:
         allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
         executable: The interpreter, where a whole Python is captured.
         user_site: Take the user's own packages or not; None to do as the interpreter would.
+        build: Whether an editable project whose code can't be found may be built, which runs code of it.
     """
 
     prefix: Path
@@ -69,6 +72,7 @@ class SnapshotRequest:
     allow_secret: tuple[str, ...] = ()
     executable: Path | None = None
     user_site: bool | None = None
+    build: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +168,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *revision_findings(origin_of(environment.interpreter), system),
+        *host_code_findings(results, environment.prefix),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
@@ -180,7 +185,9 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
 def _scan(request: SnapshotRequest, world: World, step: Callable[[str, int, int], None]) -> Environment:
     """Scan, reading every file; that the hashes are remembered spares the next check the same work."""
     hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
-    place = LivePlace(prefix=request.prefix, executable=request.executable, user_site=request.user_site)
+    place = LivePlace(
+        prefix=request.prefix, executable=request.executable, user_site=request.user_site, build=request.build
+    )
     environment = scan_live(place, world, step, hashes=hashes, suite=request.suite, pins=pins_of(request.previous))
     save_index(world.store.actions, str(environment.prefix), hashes.fresh)
     return environment
@@ -209,7 +216,10 @@ def _prove(environment: Environment, world: World, step: Callable[[str, int, int
         done += 1
         step(result.distribution.name, done, len(environment.distributions))
 
-    results = prove_distributions(environment, world.session, cache=world.store.actions, progress=tell)
+    pip_cache = pip_cache_folder(world.machine.environ, world.machine.home)
+    results = prove_distributions(
+        environment, world.session, cache=world.store.actions, progress=tell, pip_cache=pip_cache
+    )
     return as_readable(results, prefix=environment.prefix)
 
 

@@ -80,6 +80,7 @@ def snapshot(
         typer.Option("--allow-secret", metavar="FILE", help="Keep FILE though it looks like a credential."),
     ] = None,
     user_site: UserSiteOption = None,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Never build an editable project.")] = False,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -104,6 +105,7 @@ def snapshot(
             allow_secret=tuple(allow_secret or ()),
             user_site=user_site,
             keep=tuple(keep or ()),
+            build=not no_build,
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,

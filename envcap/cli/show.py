@@ -7,6 +7,7 @@ from envcap.blobs import kept_hashes, open_lock
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible
 from envcap.lock.debian_base import INSTALLED
+from envcap.lock.origin import origin_lines
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
@@ -41,6 +42,8 @@ def show_command(
         for package in ranked
     ]
     print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
+    if lines := origin_lines(lockfile):
+        print_data("\nNot as an index has them:\n" + visible_lines("\n".join(lines)))
     needed = [row for row in lockfile.system if any(" needed by " in reason for reason in row.because)]
     installed = [row for row in lockfile.system if INSTALLED in row.because]
     if installed:

@@ -17,6 +17,7 @@ from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import Finding, FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lock.debian_base import INSTALLED
+from envcap.lock.origin import origin_lines
 from envcap.lock.unowned_capture import UnownedGroup
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
@@ -47,6 +48,7 @@ class SnapshotOptions:
     allow_secret: tuple[str, ...]
     user_site: bool | None
     keep: tuple[str, ...]
+    build: bool
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -83,6 +85,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             executable=place.executable if is_whole else None,
             user_site=options.user_site,
             keep=tuple(_inside(prefix, path) for path in options.keep),
+            build=options.build,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -212,6 +215,8 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         ("image ID", str(found.prediction.image_id)),
     ]
     print_data(table(rows))
+    for line in origin_lines(lock):
+        print_data(visible(line))
     if patches:
         print_data(f"\n{patched_files(patches)}")
     aside = f", {counted(notes, 'note')}" if notes else ""

@@ -8,7 +8,7 @@ from typing import assert_never
 from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
-from envcap.environment import Distribution, Environment, Finding, FindingLevel
+from envcap.environment import DirectUrl, Distribution, Environment, Finding, FindingLevel
 from envcap.lock.capture import capture_distribution, captured_files, captured_name, is_wheel
 from envcap.lock.contested import contest_findings, find_contests, left_to_others
 from envcap.lock.patches import KeptContent, captured_patches, final_patches, lost_paths, shared_paths
@@ -16,6 +16,7 @@ from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lock.readable import loose_paths
 from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
 from envcap.sources.location import DEFAULT_NAME
+from envcap.sources.scrub import scrub_url
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
 
@@ -141,15 +142,18 @@ def _captured(
         capture_distribution(live, prefix=prefix, layout=layout, left_out=beside | loose, write=write)
 
     sha256, size = capture(produce)
-    direct = live.direct_url
+    direct, checkout = live.direct_url, live.checkout
     package = Package(
         name=canonicalize_name(live.name),
         version=live.version,
         requested=live.requested,
-        origin=_origin(live),
+        origin="index" if row.sdist.file and live.direct_url is None else _origin(live),
         proof="captured",
-        commit=direct.commit if direct else "",
-        url=_public(direct.url) if direct else "",
+        commit=checkout.commit if checkout else direct.commit if direct else "",
+        branch=checkout.branch if checkout else "",
+        uncommitted=checkout.uncommitted if checkout else 0,
+        sdist=row.sdist,
+        url=checkout.url if checkout else _address(direct) if direct else "",
         artifacts=(Artifact(platform=platform, source=CAPTURED, file=captured_name(live), size=size, sha256=sha256),),
     )
     return package, sha256, loose
@@ -172,6 +176,11 @@ def _loose_findings(distribution: Distribution, loose: frozenset[str]) -> Iterat
 def _public(url: str) -> str:
     """Keep an address that means something elsewhere; a folder of this machine does not (DESIGN §3)."""
     return "" if url.startswith("file:") else url
+
+
+def _address(direct: DirectUrl) -> str:
+    """Give the public address of a direct URL; that of a file may hold a token as a folder, a repository's does not."""
+    return _public(scrub_url(direct.url) if direct.kind == "archive" else direct.url)
 
 
 def _origin(distribution: Distribution) -> str:
@@ -226,7 +235,8 @@ def _findings(row: ProofResult, patches: Sequence[Patch]) -> Iterator[Finding]:
     name = row.distribution.name
     # The scan already said of an editable what becomes of it.
     if isinstance(row, Unproven) and row.reason != "editable":
-        yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured: {row.message}")
+        built = f", built from {row.sdist.file}" if row.sdist.file else ""
+        yield Finding(code=f"captured-{row.reason}", message=f"{name} is captured{built}: {row.message}")
     if patches:
         yield Finding(code="package-patched", message=f"{name} differs from its wheel: {_changes(patches)}")
 

@@ -5,16 +5,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from envcap.environment import Distribution, Environment
 from envcap.errors import SourceError
 from envcap.lock.proof import Place
+from envcap.lock.pypi_origin import OriginFinder
 from envcap.lock.pypi_prover import Prover
 from envcap.lock.pypi_result import (
     ProofCache,
     ProofResult,
-    Proven,
     Unproven,
     decode_proof,
     encode_proof,
@@ -39,6 +40,7 @@ def prove_distributions(
     progress: Callable[[ProofResult], None] = lambda _: None,
     workers: int = WORKERS,
     clock: Callable[[], float] = time.monotonic,
+    pip_cache: Path | None = None,
 ) -> tuple[ProofResult, ...]:
     """Find the artifact of each distribution, in the environment's order.
 
@@ -49,6 +51,7 @@ def prove_distributions(
         progress: Told of each result as it comes.
         workers: Distributions at a time.
         clock: Seconds, for the time that each took.
+        pip_cache: pip's cache, which knows what its wheels were built from; None to leave it alone.
 
     Raises:
         SourceError: No package index answers at all.
@@ -56,6 +59,8 @@ def prove_distributions(
         StoreError: The cache can't be read or written.
     """
     prover = Prover(environment, IndexReader(session), platform=platform_of(environment))
+
+    origins = OriginFinder(session, pip_cache=pip_cache, cache=cache)
 
     def run(distribution: Distribution) -> ProofResult:
         started, meter = clock(), Meter()
@@ -66,7 +71,9 @@ def prove_distributions(
         if remembered is not None:
             return replace(remembered, seconds=clock() - started)
         found = prover.prove(distribution, place, meter)
-        if isinstance(found, Proven) and found.proof != "tags":
+        if isinstance(found, Unproven):
+            found = origins.find(found, key, meter)
+        elif found.proof != "tags":
             cache.put(key, encode_proof(found))
         return replace(found, received=meter.received, pages=meter.pages, seconds=clock() - started)
 

@@ -29,12 +29,12 @@ class Candidates:
     Attributes:
         exact: Their tags are those of the installed WHEEL; by file name.
         others: Their tags fit the interpreter; by file name.
-        sources: Whether the index has this version as a source archive.
+        sources: This version as source archives; by file name.
     """
 
     exact: tuple[ProjectFile, ...]
     others: tuple[ProjectFile, ...]
-    sources: bool = False
+    sources: tuple[ProjectFile, ...] = ()
 
 
 def file_filter(name: str, version: str) -> Callable[[str], bool]:
@@ -72,10 +72,10 @@ def find_candidates(
     installed = frozenset(distribution.tags)
     exact: list[ProjectFile] = []
     others: list[ProjectFile] = []
-    sources = False
+    sources: list[ProjectFile] = []
     for file in sorted(files, key=lambda file: file.filename):
         if not file.filename.endswith(".whl"):
-            sources = True
+            sources.append(file)
             continue
         if file.filename.count("-") not in {4, 5}:
             continue
@@ -84,7 +84,9 @@ def find_candidates(
             exact.append(file)
         elif any(is_compatible(tag, interpreter) for tag in tags):
             others.append(file)
-    return Candidates(exact=tuple(exact[:MOST_CANDIDATES]), others=tuple(others[:MOST_CANDIDATES]), sources=sources)
+    return Candidates(
+        exact=tuple(exact[:MOST_CANDIDATES]), others=tuple(others[:MOST_CANDIDATES]), sources=tuple(sources)
+    )
 
 
 def wheel_tags(filename: str) -> frozenset[str]:

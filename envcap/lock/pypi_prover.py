@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -66,9 +67,11 @@ class Prover:
             ScanError: The environment changed meanwhile.
         """
         reason = _unprovable(distribution)
-        if reason is not None:
-            return Unproven(distribution=distribution, reason=reason[0], message=reason[1])
         direct = distribution.direct_url
+        if reason is not None:
+            built = direct is None or direct.kind == "archive"
+            sources = self._sources(distribution, direct, meter) if built else ()
+            return Unproven(distribution=distribution, reason=reason[0], message=reason[1], sources=sources)
         if direct is not None:
             return self._prove_url(distribution, direct, place, meter)
         return self._prove_index(distribution, place, meter)
@@ -76,7 +79,7 @@ class Prover:
     def _prove_index(self, distribution: Distribution, place: Place, meter: Meter) -> ProofResult:
         findings: list[Finding] = []
         trials: list[Trial] = []
-        sources = False
+        sources: list[ProjectFile] = []
         wanted = file_filter(distribution.name, distribution.version)
         for index in self._asked_indexes():
             try:
@@ -85,7 +88,7 @@ class Prover:
                 findings.append(_index_failed(distribution, index, error))
                 continue
             candidates = find_candidates(files, distribution, self._environment.interpreter)
-            sources = sources or candidates.sources
+            sources += candidates.sources
             trials += self._compare(candidates, {trial.file.sha256 for trial in trials}, distribution, place, meter)
             if any(trial.match and trial.match.is_accepted and not trial.match.differences for trial in trials):
                 break
@@ -93,7 +96,22 @@ class Prover:
         if accepted:
             return self._accept(distribution, accepted, findings, meter)
         by_tags = self._by_tags(distribution, trials, findings)
-        return by_tags or self._unexplained(distribution, trials, findings, sources=sources)
+        if by_tags is not None:
+            return by_tags
+        found = self._unexplained(distribution, trials, findings, sources=bool(sources))
+        return replace(found, sources=tuple(sources))
+
+    def _sources(self, distribution: Distribution, direct: DirectUrl | None, meter: Meter) -> tuple[ProjectFile, ...]:
+        """List the source archives that a distribution may have been built from: its own URL's, or the indexes'."""
+        if direct is not None:
+            file = _direct_file(direct, unquote(urlsplit(direct.url).path.rpartition("/")[2]))
+            return (file,) if file is not None else ()
+        wanted = file_filter(distribution.name, distribution.version)
+        found: list[ProjectFile] = []
+        for index in self._asked_indexes():
+            with suppress(SourceError):  # an origin is a fact more; nothing depends on it
+                found += self._reader.files(index, distribution.name, meter=meter, wanted=wanted)
+        return tuple(file for file in found if not file.filename.endswith(".whl"))
 
     def _asked_indexes(self) -> Iterable[IndexLocation]:
         return (index for index in self._indexes if index.is_local or not self._session.offline)
@@ -241,10 +259,10 @@ def _unprovable(distribution: Distribution) -> tuple[str, str] | None:
     """Say why no artifact can be looked for, if so."""
     direct = distribution.direct_url
     name = distribution.name
-    if distribution.form != "wheel":
-        return "legacy-format", f"{name} was not installed from a wheel ({distribution.form})"
     if direct is not None and direct.kind != "archive":
         return direct.kind, f"{name} was installed from {_KINDS.get(direct.kind, direct.kind)}"
+    if distribution.form != "wheel":
+        return "legacy-format", f"{name} was not installed from a wheel ({distribution.form})"
     if distribution.built_from_source:
         return "built-from-source", f"{name} was built from source here"
     if direct is not None and not urlsplit(direct.url).path.endswith(".whl"):

@@ -5,14 +5,15 @@ and a second snapshot asks nobody.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 from envcap.digest import Digest
 from envcap.environment import Distribution, Finding, decode_findings, encode_findings
 from envcap.lock.proof import Match, Place
-from envcap.lockfile.model import Artifact, Patch
+from envcap.lockfile.model import Artifact, Patch, SourceArchive
+from envcap.sources.location import ProjectFile
 from envcap.sources.settings import IndexSettings
 from envcap.store.actions import action_key
 
@@ -70,6 +71,8 @@ class Unproven:
         reason: Kebab-case: `legacy-format`, `built-from-source`, `vcs`, `directory`, `editable`, `not-on-index`,
             `no-wheel`, `no-match`, `index-failed`, `url-failed`, `offline`.
         message: One sentence for the user.
+        sources: Source archives of its version: what it may have been built from.
+        sdist: What it was built from, where that was found out.
         findings: What was odd.
         received: Bytes received.
         pages: Those of them that were project pages.
@@ -79,6 +82,8 @@ class Unproven:
     distribution: Distribution
     reason: str
     message: str
+    sources: tuple[ProjectFile, ...] = ()
+    sdist: SourceArchive = field(default_factory=SourceArchive)
     findings: tuple[Finding, ...] = ()
     received: int = 0
     pages: int = 0

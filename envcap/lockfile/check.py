@@ -20,6 +20,7 @@ from envcap.lockfile.model import (
     Lockfile,
     Package,
     Source,
+    SourceArchive,
     SystemPackage,
 )
 
@@ -100,6 +101,11 @@ def _package(package: Package, where: str) -> None:
     _one_of(PROOFS, package.proof, f"{where}.proof")
     if not package.artifacts:
         raise LockfileError(f"Missing artifact in {where!r}: {package.name} {package.version} pins nothing")
+    if not 0 <= package.uncommitted <= _MAX_SIZE:
+        raise LockfileError(f"Unexpected uncommitted {package.uncommitted} in {where!r} (expected a number of files)")
+    if package.sdist != SourceArchive():
+        _file_name(package.sdist.file, f"{where}.sdist", folders=0)
+        _content(package.sdist.sha256, 0, f"{where}.sdist", needed=True)
     for artifact in package.artifacts:
         _artifact(artifact, f"{where}.artifacts")
     _sorted_unique(package.artifacts, lambda row: row.platform, f"{where}.artifacts")
@@ -114,11 +120,15 @@ def _package(package: Package, where: str) -> None:
 def _artifact(artifact: Artifact, where: str, *, folders: int = 0) -> None:
     _matches(_PLATFORM, artifact.platform, f"{where}.platform", "`linux/amd64` or `linux/arm64`")
     _matches(_NAME, artifact.source, f"{where}.source", "the name of a source")
-    _matches(_FILE, artifact.file, f"{where}.file", "a file name")
-    _relative_path(artifact.file, f"{where}.file")
-    if artifact.file.count("/") > folders:
-        raise LockfileError(f"Unexpected file {artifact.file!r} in {where!r} (expected a name without folders)")
+    _file_name(artifact.file, where, folders=folders)
     _content(artifact.sha256, artifact.size, where, needed=True)
+
+
+def _file_name(file: str, where: str, *, folders: int) -> None:
+    _matches(_FILE, file, f"{where}.file", "a file name")
+    _relative_path(file, f"{where}.file")
+    if file.count("/") > folders:
+        raise LockfileError(f"Unexpected file {file!r} in {where!r} (expected a name without folders)")
 
 
 def _system_package(deb: SystemPackage, where: str) -> None:

@@ -5,6 +5,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 
 from envcap.canonical import canonical_json
 from envcap.digest import Digest
@@ -35,9 +36,10 @@ _OPAQUE = re.compile(
 def environment_digest(lockfile: Lockfile) -> Digest:
     """Name the environment: the hash over everything but `name`, `digest` and `[expected]` (DESIGN §3).
 
+    A git branch is a name too: the same commit on another branch is the same environment.
     The bytes hashed are RFC 8785 canonical JSON, so the digest does not depend on how TOML is laid out.
     """
-    table = to_table(lockfile)
+    table = to_table(replace(lockfile, packages=tuple(replace(row, branch="") for row in lockfile.packages)))
     for key in ("name", "expected"):
         table.pop(key, None)
     return Digest.of(canonical_json(table))

@@ -55,6 +55,21 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceArchive:
+    """The sdist that a captured package was built from. It names an origin and is never fetched by a rebuild.
+
+    Attributes:
+        file: File name, or empty where the package was not built from an sdist.
+        sha256: Hash of the file.
+        url: Scrubbed URL of one that no index has, else empty.
+    """
+
+    file: str = ""
+    sha256: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """One Python distribution.
 
@@ -65,8 +80,11 @@ class Package:
         origin: `index`, `url`, `vcs`, `editable` or `local`.
         proof: Rung of the ladder: `record` (each live file equals the artifact's RECORD), `content` (the same, but the
             RECORD is wrong about its own wheel), `url`, `cache`, `tags` or `captured`.
-        commit: VCS commit, else empty.
-        url: Scrubbed origin of a direct URL, VCS or editable install, else empty.
+        commit: VCS commit, or what is checked out in the folder of an editable install, else empty.
+        branch: Branch of an editable install's folder, else empty. A label, as `name` is: not part of the identity.
+        uncommitted: Number of files of an editable install that are not as the commit has them.
+        url: Scrubbed origin of a direct URL or VCS install, or git remote of an editable install, else empty.
+        sdist: What it was built from on the captured machine, where that is known.
         artifacts: One per platform, sorted by platform.
         patches: What differs from the artifact live, sorted by path.
     """
@@ -77,7 +95,10 @@ class Package:
     origin: str = "index"
     proof: str = "record"
     commit: str = ""
+    branch: str = ""
+    uncommitted: int = 0
     url: str = ""
+    sdist: SourceArchive = SourceArchive()
     artifacts: tuple[Artifact, ...] = ()
     patches: tuple[Patch, ...] = ()
 

@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from envcap.environment import DirectUrl, Distribution, EntryPoint, Finding, FindingLevel, InstalledFile
+from envcap.environment import (
+    Checkout,
+    DirectUrl,
+    Distribution,
+    EntryPoint,
+    Finding,
+    FindingLevel,
+    InstalledFile,
+)
 from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
-from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
+from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source, SourceArchive
 from tests.lock.wheels import LAYOUT, SITE, environment_of, install, put, wheel_files
 
 PLATFORM = "linux/amd64"
@@ -190,3 +198,36 @@ def test_the_newest_upload_is_that_of_a_proven_artifact(tmp_path: Path) -> None:
     ]
     assert newest_upload([*rows, unproven(live)]) == "2024-11-02T00:00:00Z"
     assert newest_upload([unproven(live)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("direct", "url"),
+    [
+        (DirectUrl(url="https://dl.example.org/aB3dE5gH7jK9mN1p/demo.tar.gz", kind="archive"),
+         "https://dl.example.org/***/demo.tar.gz"),
+        (DirectUrl(url="https://git.example.org/lab/DeepLearning2024", kind="vcs", vcs="git", commit="a1"),
+         "https://git.example.org/lab/DeepLearning2024"),
+        (DirectUrl(url="file:///home/me/demo", kind="directory"), ""),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_captured_package_holds_no_token_and_no_place(
+    tmp_path: Path, direct: DirectUrl, url: str
+) -> None:
+    (package,) = lock(tmp_path, unproven(make(tmp_path, direct_url=direct))).packages
+    assert package.url == url
+
+
+def test_an_editable_s_checkout_is_in_its_package(tmp_path: Path) -> None:
+    checkout = Checkout(commit="a1" * 20, branch="main", url="https://git.example.org/lab/demo", uncommitted=2)
+    direct = DirectUrl(url="file:///home/me/demo", kind="editable")
+    (package,) = lock(tmp_path, unproven(make(tmp_path, direct_url=direct, checkout=checkout), "editable")).packages
+    assert (package.origin, package.commit, package.branch, package.url, package.uncommitted) == (
+        "editable", "a1" * 20, "main", "https://git.example.org/lab/demo", 2,
+    )  # fmt: skip
+
+
+def test_a_package_that_was_built_from_an_sdist_comes_from_an_index(tmp_path: Path) -> None:
+    sdist = SourceArchive(file="demo-1.0.tar.gz", sha256="b" * 64)
+    locked = lock(tmp_path, replace(unproven(make(tmp_path, form="egg-info"), "legacy-format"), sdist=sdist))
+    assert (locked.packages[0].origin, locked.packages[0].sdist) == ("index", sdist)
+    assert "built from demo-1.0.tar.gz" in locked.findings[0].message

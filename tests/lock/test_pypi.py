@@ -232,8 +232,6 @@ def test_what_no_wheel_explains_is_unproven(tmp_path: Path, demo: Distribution) 
 
 
 UNPROVABLE = {
-    "legacy-format": {"form": "egg-info"},
-    "built-from-source": {"built_from_source": True},
     "vcs": {"direct_url": DirectUrl(url="https://git.example.org/demo", kind="vcs", commit="abc")},
     "editable": {"direct_url": DirectUrl(url="file:///src", kind="editable")},
     "directory": {"direct_url": DirectUrl(url="file:///src", kind="directory")},

@@ -19,6 +19,7 @@ from envcap.lockfile.model import (
     Package,
     Patch,
     Source,
+    SourceArchive,
     SystemPackage,
 )
 
@@ -107,7 +108,10 @@ def packages() -> SearchStrategy[Package]:
         origin=st.sampled_from(sorted(ORIGINS)),
         proof=st.sampled_from(sorted(PROOFS)),
         commit=st.just("") | st.text(HEX, min_size=40, max_size=40),
+        branch=texts(),
+        uncommitted=st.integers(0, 9),
         url=texts(),
+        sdist=st.just(SourceArchive()) | st.builds(SourceArchive, file=names(), sha256=sha256s(), url=texts()),
         artifacts=rows(artifacts(), lambda row: row.platform, min_size=1, max_size=2),
         patches=rows(patches(), lambda row: row.path, max_size=2),
     )

@@ -348,3 +348,23 @@ def test_debian_names_may_end_in_a_plus() -> None:
 def test_a_writer_refuses_what_a_reader_would_refuse() -> None:
     with pytest.raises(LockfileError, match=r"Unexpected order in 'packages'"):
         write_lockfile(replace(SMALL, packages=SMALL.packages[::-1]))
+
+
+@pytest.mark.parametrize("found", ["a/b.tar.gz", "../b.tar.gz", "", "a\\b.tar.gz"])
+def test_an_sdist_is_named_by_a_file_name_alone(found: str) -> None:
+    message = refusal(put(small_table(), ["packages", 0, "sdist"], {"file": found, "sha256": "c" * 64})).message
+    assert message in {
+        f"Unexpected file {found!r} in 'packages[0].sdist' (expected a name without folders)",
+        f"Unexpected path {found!r} in 'packages[0].sdist.file' {RELATIVE}",
+        f"Unexpected {found!r} in 'packages[0].sdist.file' (expected a file name)",
+    }
+
+
+def test_an_sdist_without_a_hash_is_refused() -> None:
+    message = refusal(put(small_table(), ["packages", 0, "sdist"], {"file": "a-1.tar.gz"})).message
+    assert message == f"Unexpected sha256 '' in 'packages[0].sdist' {HEX}"
+
+
+def test_a_negative_number_of_uncommitted_files_is_refused() -> None:
+    message = refusal(put(small_table(), ["packages", 0, "uncommitted"], -1)).message
+    assert message == "Unexpected uncommitted -1 in 'packages[0]' (expected a number of files)"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from envcap.errors import LockfileError
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import MAX_TEXT, environment_digest, read_lockfile, write_lockfile
-from envcap.lockfile.model import Expected, Lockfile
+from envcap.lockfile.model import Expected, Lockfile, SourceArchive
 from tests.lockfile.small import SMALL, SMALL_TEXT, sha
 from tests.lockfile.strategies import lockfiles
 
@@ -69,6 +69,7 @@ def test_the_digest_is_sha256_over_sorted_json_without_name_and_expected() -> No
 
 COSMETIC: dict[str, Change] = {
     "name": lambda lock: replace(lock, name="other"),
+    "branch": lambda lock: replace(lock, packages=(replace(lock.packages[0], branch="main"), *lock.packages[1:])),
     "no expected": lambda lock: replace(lock, expected=()),
     "another expected": lambda lock: replace(
         lock, expected=(Expected(platform="linux/arm64", image_id=f"sha256:{sha('9')}"),)
@@ -77,7 +78,7 @@ COSMETIC: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", COSMETIC.values(), ids=COSMETIC)
-def test_the_digest_ignores_name_and_expected(change: Change) -> None:
+def test_the_digest_ignores_names_and_expected(change: Change) -> None:
     changed = change(SMALL)
     assert changed != SMALL
     assert environment_digest(changed) == environment_digest(SMALL)
@@ -96,6 +97,15 @@ REAL: dict[str, Change] = {
     "sources": lambda lock: replace(lock, sources=lock.sources[1:]),
     "packages": lambda lock: replace(lock, packages=lock.packages[1:]),
     "requested": lambda lock: replace(lock, packages=(replace(lock.packages[0], requested=True), lock.packages[1])),
+    "commit": lambda lock: replace(lock, packages=(replace(lock.packages[0], commit="a1"), lock.packages[1])),
+    "uncommitted": lambda lock: replace(lock, packages=(replace(lock.packages[0], uncommitted=1), lock.packages[1])),
+    "sdist": lambda lock: replace(
+        lock,
+        packages=(
+            replace(lock.packages[0], sdist=SourceArchive(file="a-1.tar.gz", sha256=sha("c"))),
+            lock.packages[1],
+        ),
+    ),
     "patches": lambda lock: replace(lock, packages=(replace(lock.packages[0], patches=()), lock.packages[1])),
     "system": lambda lock: replace(lock, system=()),
     "captured": lambda lock: replace(lock, captured=(replace(lock.captured[0], executable=True),)),

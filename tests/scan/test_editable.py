@@ -60,7 +60,21 @@ def test_the_finder_of_setuptools_is_read_and_never_run(tmp_path: Path) -> None:
     assert sorted(importable(scanned(prefix))) == ["a/__init__.py", "space/b.py"]
 
 
-@pytest.mark.parametrize("pointer", ["/nonexistent/folder\n", "import os\n", "\x00\n", "relative\n"])
+def test_a_pointer_to_a_folder_that_is_gone_names_a_place_of_this_machine_and_is_left_out(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    files = {
+        "proj.pth": "/home/somebody/gone\nimport _hook\n",
+        "_hook.py": "install('/home/somebody/build')\n",
+        "a.py": "",
+    }
+    add_dist(prefix, "proj", files, metadata={"direct_url.json": EDITABLE})
+    environment = scanned(prefix)
+    names = {file.path.removeprefix(f"{SITE}/") for file in environment.distributions[0].files}
+    assert {name for name in names if "/" not in name} == {"a.py"}
+    assert "editable-lost" in {finding.code for finding in environment.findings}
+
+
+@pytest.mark.parametrize("pointer", ["import os\n", "\x00\n", "relative\n"])
 def test_code_that_is_not_found_is_a_finding_and_loses_nothing(tmp_path: Path, pointer: str) -> None:
     prefix = make_env(tmp_path)
     add_dist(prefix, "proj", {"proj.pth": pointer}, metadata={"direct_url.json": EDITABLE})
@@ -84,3 +98,49 @@ def test_special_files_of_a_project_are_left_out(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     add_dist(prefix, "proj", {"proj.pth": f"{root}/src\n"}, metadata={"direct_url.json": EDITABLE})
     assert sorted(importable(scanned(prefix))) == ["proj/__init__.py"]
+
+
+@pytest.mark.parametrize("module", ["lib/__init__.py", "lib", "lib.py"])
+def test_the_finder_of_the_editables_library_is_read(tmp_path: Path, module: str) -> None:
+    root = project(tmp_path / "proj", *(["lib.py"] if module == "lib.py" else ["lib/__init__.py", "lib/x/data.txt"]))
+    finder = f"from editables.redirector import RedirectingFinder as F\nF.map_module('a', '{root}/{module}')\n"
+    prefix = make_env(tmp_path)
+    files = {"_proj.py": finder, "_proj.pth": "import _proj\n", "own.py": "x = 1\n"}
+    add_dist(prefix, "proj", files, metadata={"direct_url.json": EDITABLE})
+    environment = scanned(prefix)
+    expected = ["a.py"] if module == "lib.py" else ["a/__init__.py", "a/x/data.txt"]
+    assert sorted(importable(environment)) == expected
+    names = {file.path.removeprefix(f"{SITE}/") for file in environment.distributions[0].files}
+    assert {name for name in names if "/" not in name and "a" not in name.partition(".")[0]} == {"own.py"}
+
+
+@pytest.mark.parametrize(("name", "found"), [("ns-pkg", True), ("ns", True), ("other", False), ("nsx", False)])
+def test_a_namespace_package_in_a_project_s_root_is_taken_by_its_name(
+    tmp_path: Path, name: str, *, found: bool
+) -> None:
+    root = project(tmp_path / "proj", "pyproject.toml", "ns/pkg/__init__.py", "data/a.csv")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, name, {"proj.pth": f"{root}\n"}, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == (["ns/pkg/__init__.py"] if found else [])
+
+
+def test_a_project_inside_the_environment_is_not_captured_a_second_time(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    root = project(prefix / "src/proj", "pyproject.toml", "proj/__init__.py", ".git/HEAD", "docs/a.md")
+    project(prefix, "src/proj-notes.txt")
+    add_dist(
+        prefix,
+        "proj",
+        {"proj.pth": f"{root}\n"},
+        metadata={"direct_url.json": EDITABLE.replace("file:///somewhere/proj", root.as_uri())},
+    )
+    environment = scanned(prefix)
+    assert sorted(importable(environment)) == ["proj/__init__.py"]
+    assert [file.path for file in environment.unowned] == ["src/proj-notes.txt"]
+
+
+def test_an_environment_in_a_source_folder_is_not_code(tmp_path: Path) -> None:
+    root = project(tmp_path / "code", "mod.py", "myenv/pyvenv.cfg", "myenv/lib/a.py", "pkg/a.py", "pkg/env/pyvenv.cfg")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}\n"}, metadata={"direct_url.json": EDITABLE})
+    assert sorted(importable(scanned(prefix))) == ["mod.py", "pkg/a.py"]

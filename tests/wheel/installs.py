@@ -191,9 +191,16 @@ def proof_of(environment: Environment, distribution: Distribution, wheel: Wheel)
     return Proven(distribution=distribution, artifact=artifact, patches=patches_of(match, files))
 
 
-def both_sides(prefix: Path, wheels: Sequence[Wheel], folder: Path, *, prove: bool = True) -> Both:
+def both_sides(
+    prefix: Path,
+    wheels: Sequence[Wheel],
+    folder: Path,
+    *,
+    prove: bool = True,
+    complete: Callable[[Environment], Environment] = lambda environment: environment,
+) -> Both:
     """Scan, prove (or capture) and lock an environment, and give its entries from both sides."""
-    environment = scan(prefix)
+    environment = complete(scan(prefix))
     by_name = {wheel.name: wheel for wheel in wheels}
     results: list[ProofResult] = [
         proof_of(environment, row, by_name[row.name])
