@@ -1,10 +1,10 @@
 """The levels of the x86-64 instruction set: what a binary says that it needs, and what a machine has. Pure.
 
-Source: x86-64 psABI 1.0, "Micro-Architecture Levels" (table 3.1) and "Program Property" (GNU_PROPERTY_X86_ISA_1_NEEDED);
-the kernel's spelling of the features is that of `arch/x86/include/asm/cpufeatures.h`.
+Source: x86-64 psABI 1.0, "Micro-Architecture Levels" (table 3.1) and "Program Property"
+(GNU_PROPERTY_X86_ISA_1_NEEDED); the kernel's spelling of the features is that of `arch/x86/include/asm/cpufeatures.h`.
 
-Only what a linker was told with `-z x86-64-v3` is in a binary's note. A library that chooses its code at run time (numpy,
-OpenBLAS) has none, rightly, and neither has code compiled with `-march=native` and linked without that option.
+Only what a linker was told with `-z x86-64-v3` is in a binary's note. A library that chooses its code at run time
+(numpy, OpenBLAS) has none, rightly, and neither has code compiled with `-march=native` and linked without that option.
 """
 
 from collections.abc import Iterable

@@ -15,12 +15,16 @@ from envcap.errors import ScanError
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter
 from envcap.lock.assemble import LockedPackages, lock_packages, lock_unowned, newest_upload
+from envcap.lock.blas import find_blas
 from envcap.lock.debian import SystemNeeds
+from envcap.lock.image_env import image_variables
 from envcap.lock.pypi import prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
+from envcap.lock.session import lock_session, prefix_roots
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
+    ImageSettings,
     Interpreter,
     LockedEnvironment,
     Lockfile,
@@ -51,6 +55,7 @@ class SnapshotRequest:
         suite: Debian suite, or empty to choose.
         system: More OS packages.
         max_unowned: Bytes of unowned files that are captured at most.
+        env: Variables for the image: `NAME`, or `NAME=VALUE`.
     """
 
     prefix: Path
@@ -59,6 +64,7 @@ class SnapshotRequest:
     suite: str = ""
     system: tuple[str, ...] = ()
     max_unowned: int = 50_000_000
+    env: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         scanned = scan_environment(request.prefix, run=SubprocessRunner(world.machine.environ), progress=step)
         environment = expand_editables(scanned)
     platform = _platform(environment)
+    image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
     with talk.step("Capturing") as step:
@@ -117,6 +124,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         )
         pins = pins_of(request.previous)
         system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
+    blas = find_blas(environment)
+    session, session_findings = lock_session(environment, blas, world.machine.environ)
     lockfile = Lockfile(
         name=request.name,
         recipe=RECIPE,
@@ -125,18 +134,22 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             newest_upload=newest_upload(results),
             system_site_packages=environment.system_site_packages,
             markers=dict(environment.interpreter.markers),
+            blas=blas,
+            cpu=environment.elf.cpu,
         ),
         interpreter=interpreter,
         sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
         packages=packages.packages,
         system=system,
         captured=captured,
+        image=image,
+        session=session,
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
     findings = (
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned_findings,
-        *interpreter_findings, *system_findings,
+        *interpreter_findings, *system_findings, *session_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
@@ -161,6 +174,12 @@ def predict(
     artifacts = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
     materials = LiveMaterials(environment=environment, artifacts=artifacts, normalise=canonicalize_name)
     return predict_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step)
+
+
+def _image_variables(request: SnapshotRequest, environment: Environment, world: World) -> dict[str, str]:
+    machine = world.machine
+    roots = prefix_roots(environment)
+    return image_variables(request.env, machine.environ, roots=roots, home=machine.home, cwd=machine.cwd)
 
 
 def _prove(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> tuple[ProofResult, ...]:

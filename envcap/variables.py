@@ -8,8 +8,8 @@ known form is `{withheld}`. Reducing a reduced value changes nothing; the lock's
 A name that was ever on the list stays on it: locks that hold it must be readable for ever.
 
 Left out on purpose: `TZ` (it tells where somebody lives), `PATH` and `HOME` (places), what only changes speed or
-messages (`OMP_PROC_BIND`, `CUDA_LAUNCH_BLOCKING`, `PYTHONDONTWRITEBYTECODE`, `LC_MESSAGES`), and everything that names a
-service or an account.
+messages (`OMP_PROC_BIND`, `CUDA_LAUNCH_BLOCKING`, `PYTHONDONTWRITEBYTECODE`, `LC_MESSAGES`), and everything that names
+a service or an account.
 """
 
 import enum
@@ -35,13 +35,15 @@ _MOST = 2000
 class Form(enum.Enum):
     """What the value of a variable looks like."""
 
-    NUMBERS = "numbers"
-    WORD = "a word"
+    NUMBERS = "a list of numbers"
+    WORD = "one plain word"
     LOCALE = "a locale"
-    SETTINGS = "settings"
+    SETTINGS = "a list of plain settings"
     PATHS = "a search path"
-    LIBRARIES = "libraries"
+    LIBRARIES = "a list of libraries"
 
+
+_SIMPLE = {Form.NUMBERS: _NUMBERS, Form.WORD: _WORD, Form.LOCALE: _LOCALE}
 
 VARIABLES: Mapping[str, Form] = {
     # The dynamic loader: which libraries, and which of their variants (ld.so(8)).
@@ -147,12 +149,8 @@ def reduce_value(name: str, value: str, *, roots: Sequence[str] = ()) -> str:
     if value == WITHHELD or len(value) > _MOST:
         return WITHHELD
     match VARIABLES[name]:
-        case Form.NUMBERS:
-            return value if _NUMBERS.match(value) else WITHHELD
-        case Form.WORD:
-            return value if _WORD.match(value) and not looks_random(value) else WITHHELD
-        case Form.LOCALE:
-            return value if _LOCALE.match(value) else WITHHELD
+        case Form.NUMBERS | Form.WORD | Form.LOCALE as form:
+            return value if _SIMPLE[form].match(value) and not looks_random(value) else WITHHELD
         case Form.SETTINGS:
             return " ".join(_setting(word) for word in value.split())
         case Form.PATHS:
@@ -201,7 +199,9 @@ def _setting(word: str) -> str:
         return word
     parts = _SEPARATORS.split(word)
     return "".join(
-        part if part == WITHHELD or _SEPARATORS.match(part) or (_PART.match(part) and not looks_random(part)) else WITHHELD
+        part
+        if part == WITHHELD or _SEPARATORS.match(part) or (_PART.match(part) and not looks_random(part))
+        else WITHHELD
         for part in parts
     )
 

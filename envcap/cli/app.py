@@ -60,6 +60,10 @@ def snapshot(
     suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
     max_unowned: Annotated[int, typer.Option("--max-unowned", metavar="MB", help="Capture at most this much.")] = 50,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME[=VALUE]", help="Put a variable into the image (repeatable)."),
+    ] = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -81,6 +85,7 @@ def snapshot(
             suite=suite,
             refresh_system=refresh_system,
             max_unowned=max_unowned,
+            env=tuple(env or ()),
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
+from envcap.cli.facts import fact_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.environment import FindingLevel
@@ -34,6 +35,7 @@ class SnapshotOptions:
     suite: str
     refresh_system: bool
     max_unowned: int
+    env: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -65,6 +67,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
+            env=options.env,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -168,6 +171,7 @@ def _report(found: Snapshot, folder: Path, seconds: float, talk: Talk) -> None:
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         ("patched", _patched(found)),
+        *fact_rows(lock),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),

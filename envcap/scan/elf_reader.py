@@ -3,7 +3,8 @@
 A pure function of the file's content, so that callers may remember the answer by the content's hash. Only the ELF
 header, the program headers and what PT_DYNAMIC points to are read: sections can be stripped, and the loader ignores
 them too. Sources: System V gABI chapters 4 and 5 (ELF header, program header, dynamic section), LSB Core 10.7
-(symbol versions), x86-64 psABI (the property that names the CPU level). Everything in the file is hostile: counts are bounded, offsets checked by the read itself.
+(symbol versions), x86-64 psABI (the property that names the CPU level). Everything in the file is hostile: counts are
+bounded, offsets checked by the read itself.
 """
 
 import struct
