@@ -11,6 +11,7 @@ _USERINFO: Final = re.compile(r"(?<=://)[^/\s@]*@")
 _QUERY: Final = re.compile(r"(://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
 _CONDA_TOKEN: Final = re.compile(r"/t/[^/\s]+(?=/|\Z)")
 _SEGMENT: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}(?=/|\Z)")
+_HEX: Final = re.compile(r"[0-9a-f]{16,55}\Z")
 _LONGEST: Final = 300
 HIDDEN: Final = "***"
 
@@ -19,7 +20,8 @@ def scrub_url(url: str) -> str:
     """Take userinfo, query, fragment and tokens in the path out of a URL.
 
     A path segment counts as a token if it is 16 characters or longer and mixes upper case, lower case and digits, as
-    the entitlement tokens of hosted indexes do; hashes (lower-case hex) and file names (with dots) stay.
+    the entitlement tokens of hosted indexes do, or if it is 16 to 55 hex digits, as other hosts' read tokens are. A
+    commit is hidden with them; addresses by sha256 (56 digits and more, some cut off) and file names (with dots) stay.
     """
     try:
         parts = urlsplit(url)
@@ -39,7 +41,7 @@ def scrub_text(text: str) -> str:
 def _hide_token(match: re.Match[str]) -> str:
     text = match[0]
     mixed = any(c.isupper() for c in text) and any(c.islower() for c in text) and any(c.isdigit() for c in text)
-    return HIDDEN if mixed else text
+    return HIDDEN if mixed or _HEX.match(text) else text
 
 
 def _printable(text: str) -> str:

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,8 +26,8 @@ HOME_NAME = "canaryhome"
 
 
 def canary(where: str) -> str:
-    """Make a secret in the form of an access token, named after the place where it is planted."""
-    return f"ghp_C4n4ry{where}0123456789AbCdEf"
+    """Make a secret named after the place where it is planted: an access token, or hex digits as hosted indexes use."""
+    return sha256(where.encode()).hexdigest()[:32] if where.startswith("Hex") else f"ghp_C4n4ry{where}0123456789AbCdEf"
 
 
 PLACES = (
@@ -34,6 +35,7 @@ PLACES = (
     "DirectQuery", "DirectFragment", "DirectPath", "GitRemote", "GitHelper", "VcsUser", "FindLinks", "SignedFile",
     "HfToken", "AwsSecret", "WandbKey", "OmpThreads", "XlaFlags", "PythonPath", "LdPreload", "Proxy", "Reference",
     "CondaToken", "DebianMirror", "PythonMirror", "Redirect", "Body", "Broken", "Scheme", "Lock", "Header",
+    "HexPath",
 )  # fmt: skip
 CANARIES = {place: canary(place) for place in PLACES}
 PERCENT = "p%40ss%2F" + CANARIES["UvToml"]
@@ -41,7 +43,7 @@ PERCENT = "p%40ss%2F" + CANARIES["UvToml"]
 
 WHEELS = {
     name: Wheel(name=name, version="1.0", files={f"{name}/__init__.py": b"VALUE = 1\n" * 30, f"{name}/data.txt": b"x"})
-    for name in ("pipconf", "uvtoml", "cliindex", "netrc", "condatoken", "findlinks", "directurl")
+    for name in ("pipconf", "uvtoml", "cliindex", "netrc", "condatoken", "findlinks", "directurl", "hexpath")
 }
 
 
@@ -69,7 +71,9 @@ class GuardedIndex(Index):
         if rest.startswith(f"{CANARIES['CondaToken']}/"):
             rest = rest.partition("/")[2]
         # A direct URL over http is not asked at a rebuild: an index that has the file is.
-        projects = {"t": {"condatoken"}, "pipconf": {"pipconf", "directurl"}}.get(folder, {folder})
+        projects = {"t": {"condatoken"}, CANARIES["HexPath"]: {"hexpath"}, "pipconf": {"pipconf", "directurl"}}.get(
+            folder, {folder}
+        )
         if rest.startswith("simple/") and rest.split("/")[1] in projects:
             found = super().body(f"/{rest}")
             signature = f".whl?X-Amz-Signature={CANARIES['SignedFile']}".encode()
@@ -111,7 +115,7 @@ def plant(flow: Flow, server: GuardedIndex) -> Flow:
         "PIP_CONFIG_FILE": "", "PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "NO_PROXY": "127.0.0.1,localhost",
         "PIP_FIND_LINKS": f"http://{host}/links.html?token={c['FindLinks']}",
         "UV_EXTRA_INDEX_URL": f"http://ada:{c['PipEnv']}@{host}/pipenv/simple http://{host}/t/{c['CondaToken']}/simple "
-        f"http://localhost:{host.rpartition(':')[2]}/netrc/simple",
+        f"http://localhost:{host.rpartition(':')[2]}/netrc/simple http://{host}/{c['HexPath']}/simple",
         "UV_INDEX_LAB_PASSWORD": "", "UV_INDEX": f"private=http://{host}/private/simple",
         "UV_INDEX_PRIVATE_USERNAME": "ada", "UV_INDEX_PRIVATE_PASSWORD": c["UvEnv"],
         "SECRET_REFERENCE": c["Reference"], "HTTPS_PROXY": f"http://ada:{c['Proxy']}@127.0.0.1:9",

@@ -64,7 +64,7 @@ def test_no_secret_reaches_lock_blobs_exports_image_store_or_output(world: tuple
     again = flow.snapshot("--index", index, "--json", "--refresh-system")
     packages = {row["name"]: row for row in json.loads(flow.run("show", flow.lock, "--json").out)["packages"]}
     # Otherwise the canaries of the indexes would prove nothing: each was used.
-    for name in ("pipconf", "uvtoml", "cliindex", "netrc", "condatoken", "findlinks"):
+    for name in ("pipconf", "uvtoml", "cliindex", "netrc", "condatoken", "findlinks", "hexpath"):
         assert packages[name]["artifacts"][0]["source"] != "captured", name
     shutil.rmtree(flow.store)
     answers = [
