@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 _USERINFO: Final = re.compile(r"(?<=://)[^/\s@]*@")
 _QUERY: Final = re.compile(r"(://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
+_URL: Final = re.compile(r"://[^\s'\"<>]*")
 _CONDA_TOKEN: Final = re.compile(r"/t/[^/\s]+(?=/|\Z)")
 _SEGMENT: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}(?=/|\Z)")
 _HEX: Final = re.compile(r"[0-9a-f]{16,55}\Z")
@@ -35,6 +36,7 @@ def scrub_url(url: str) -> str:
 def scrub_text(text: str) -> str:
     """Take secrets of URLs and control characters out of a library's message, and cut it at 300 characters."""
     text = _CONDA_TOKEN.sub("", _QUERY.sub(r"\1", _USERINFO.sub("", text)))
+    text = _URL.sub(lambda match: _SEGMENT.sub(_hide_token, match[0]), text)
     return _printable(text)[:_LONGEST]
 
 

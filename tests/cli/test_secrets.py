@@ -42,6 +42,10 @@ def command_line_index(server: GuardedIndex) -> str:
     return server.url.replace("://", f"://{CANARIES['CliIndex']}@") + "/cliindex/simple"
 
 
+def signed(name: str) -> str:
+    return f"/files/{WHEELS[name].file}?X-Amz-Signature={CANARIES['SignedFile']}"
+
+
 def test_there_are_many_different_canaries() -> None:
     assert len(set(CANARIES.values())) == len(PLACES) >= 30
     assert find_leaks("".join(CANARIES.values()).encode()) == list(PLACES)
@@ -93,25 +97,27 @@ def test_no_secret_reaches_lock_blobs_exports_image_store_or_output(world: tuple
 def test_no_failure_of_a_snapshot_shows_a_secret(world: tuple[Flow, GuardedIndex]) -> None:
     flow, server = world
     index = command_line_index(server)
-    file = f"/files/{WHEELS['pipconf'].file}?X-Amz-Signature={CANARIES['SignedFile']}"
     answers = []
 
-    def fail(**settings: str) -> None:
+    def fail(*arguments: str, **settings: str) -> None:
         shutil.rmtree(flow.store, ignore_errors=True)
         shutil.rmtree(flow.locks, ignore_errors=True)
         other = replace(flow, settings={**flow.settings, **settings})
-        answers.append(other.snapshot("--index", index))
+        answers.append(other.snapshot("--index", index, *arguments))
         assert leaks_below(flow.store) == leaks_below(flow.locks) == {}, settings
 
-    server.always[file] = Fault(redirect=f"http://169.254.169.254/x?token={CANARIES['Redirect']}")
+    server.always |= {
+        signed("pipconf"): Fault(redirect=f"http://169.254.169.254/x?token={CANARIES['Redirect']}"),
+        signed("uvtoml"): Fault(body=f"PK {CANARIES['Body']}".encode()),
+        "/cliindex/simple/cliindex/": Fault(body=f'{{"{CANARIES["Body"]}": '.encode()),
+        "/netrc/simple/netrc/": Fault(status=403),
+    }
     fail()
-    server.always[file] = Fault(body=f"PK {CANARIES['Body']}".encode())
-    fail()
-    server.always["/pipconf/simple/pipconf/"] = Fault(body=f'{{"{CANARIES["Body"]}": '.encode())
-    fail()
+    assert "Refused 'http://169.254.169.254/x'" in answers[-1].err
     server.always.clear()
     server.passwords = dict.fromkeys(server.passwords, "ada:changed")
-    fail()
+    fail("--json")
+    assert answers[-1].out.count("answered 401") > 9
     mirror = server.url.replace("://", f"://ada:{CANARIES['DebianMirror']}@") + "/debian"
     fail(ENVCAP_DEBIAN_MIRROR=mirror)
     assert answers[-1].status == 1
@@ -143,14 +149,13 @@ def test_no_failure_of_a_rebuild_shows_a_secret(world: tuple[Flow, GuardedIndex]
         assert answers[-1].status == 1, answers[-1].err
         assert leaks_below(flow.store) == {}
 
-    file = f"/files/{WHEELS['pipconf'].file}?X-Amz-Signature={CANARIES['SignedFile']}"
     for fault in (
         Fault(body=f"PK {CANARIES['Body']}".encode()),
         Fault(redirect=f"http://169.254.169.254/x?token={CANARIES['Redirect']}"),
         Fault(redirect=f"http://ada:{CANARIES['Redirect']}@[bad/x"),
         Fault(status=403),
     ):
-        server.always[file] = fault
+        server.always[signed("pipconf")] = fault
         fail()
     server.always.clear()
     passwords, server.passwords = server.passwords, dict.fromkeys(server.passwords, "ada:changed")
