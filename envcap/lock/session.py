@@ -2,6 +2,9 @@
 
 Only the variables of `envcap.variables` are looked at. The lock gets their reduced values; what lies in folders outside
 the environment is told to the user as findings, by the names of libraries and modules, never by the folder.
+
+Under the C locale the interpreter that runs envcap sets `LC_CTYPE` to `C.UTF-8` for itself (PEP 538), as the captured
+one would: then it is recorded although the shell had not set it.
 """
 
 import os

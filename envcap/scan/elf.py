@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envcap.cpu import highest_level
+from envcap.cpu import LEVELS, highest_level
 from envcap.environment import ElfFacts, ElfNeed, Finding, FindingLevel, InterpreterFacts
 from envcap.errors import ScanError
 from envcap.scan.elf_reader import ElfFile, ReadAt, read_elf
@@ -225,9 +225,11 @@ def _cpu_findings(elfs: Mapping[str, ElfFile], level: str) -> list[Finding]:
     paths = sorted(path for path, elf in elfs.items() if level and elf.cpu == level)
     if not paths:
         return []
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    message = f"{paths[0].rpartition('/')[2]}{more} need a CPU of level {level}: elsewhere they fail"
-    return [Finding(code="cpu-level", message=message, path=paths[0])]
+    name = paths[0].rpartition("/")[2]
+    who = f"{name} and {len(paths) - 1} more need" if len(paths) > 1 else f"{name} needs"
+    weight = FindingLevel.NOTE if level == LEVELS[0] else FindingLevel.WARNING  # every server since 2009 has the lowest
+    message = f"{who} a CPU of level {level} and can't run on another"
+    return [Finding(code="cpu-level", message=message, path=paths[0], level=weight)]
 
 
 def _highest(versions: Iterable[str], pattern: re.Pattern[str]) -> str:

@@ -121,7 +121,7 @@ def plant(flow: Flow, server: GuardedIndex) -> Flow:
         "SECRET_REFERENCE": c["Reference"], "HTTPS_PROXY": f"http://ada:{c['Proxy']}@127.0.0.1:9",
         "HF_TOKEN": c["HfToken"], "AWS_SECRET_ACCESS_KEY": c["AwsSecret"], "WANDB_API_KEY": c["WandbKey"],
         "OMP_NUM_THREADS": c["OmpThreads"], "XLA_FLAGS": f"--xla_dump_to={c['XlaFlags']}",
-        "PYTHONPATH": f"/srv/{c['PythonPath']}", "LD_PRELOAD_": c["LdPreload"], "ENVCAP_DEBUG": "1",
+        "PYTHONPATH": f"/srv/{c['PythonPath']}", "LD_PRELOAD": f"/srv/{c['LdPreload']}/libx.so", "ENVCAP_DEBUG": "1",
     }  # fmt: skip
     return replace(flow, settings=environ)
 

@@ -92,4 +92,13 @@ def test_the_highest_level_of_all_files_is_the_environments_and_its_file_is_name
     assert environment.elf.cpu == "x86-64-v3"
     found = [row for row in environment.findings if row.code == "cpu-level"]
     assert [(row.path, row.level) for row in found] == [(f"{SITE}/fast/b.so", FindingLevel.WARNING)]
-    assert found[0].message == "b.so and 1 more need a CPU of level x86-64-v3: elsewhere they fail"
+    assert found[0].message == "b.so and 1 more need a CPU of level x86-64-v3 and can't run on another"
+
+
+def test_the_level_of_every_server_is_only_a_note(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "fast", {"fast/a.so": elf_with_note(property_note(3))})
+    found = [row for row in scan(prefix).findings if row.code == "cpu-level"]
+    assert [(row.level, row.message) for row in found] == [
+        (FindingLevel.NOTE, "a.so needs a CPU of level x86-64-v2 and can't run on another")
+    ]
