@@ -35,6 +35,7 @@ _INTERFACES = (
     (re.compile(r"liblapack(?:64)?\.so"), "lapack"),
 )
 _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,128}\.so(?:\.[0-9.]{1,20})?\Z")
+_PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _VERSION = re.compile(rb"OpenBLAS ([0-9]{1,4}(?:\.[0-9]{1,6}){1,5}(?:\.dev)?)[ \0]")
 _CHUNK = 1 << 20
 _OVERLAP = 64
@@ -70,8 +71,9 @@ def _brought(environment: Environment) -> Iterator[Blas]:
 
 def _files(environment: Environment) -> Iterator[tuple[str, InstalledFile]]:
     for distribution in environment.distributions:
+        name = canonicalize_name(distribution.name)
         for file in distribution.files:
-            yield canonicalize_name(distribution.name), file
+            yield (name if _PROJECT.match(name) else "unnamed"), file  # damaged metadata holds any name
     for file in environment.unowned:
         yield "unowned", file
 

@@ -35,7 +35,7 @@ PLACES = (
     "DirectQuery", "DirectFragment", "DirectPath", "GitRemote", "GitHelper", "VcsUser", "FindLinks", "SignedFile",
     "HfToken", "AwsSecret", "WandbKey", "OmpThreads", "XlaFlags", "PythonPath", "LdPreload", "Proxy", "Reference",
     "CondaToken", "DebianMirror", "PythonMirror", "Redirect", "Body", "Broken", "Scheme", "Lock", "Header",
-    "HexPath",
+    "HexPath", "Condarc", "Docker", "Aws", "HfFile",
 )  # fmt: skip
 CANARIES = {place: canary(place) for place in PLACES}
 PERCENT = "p%40ss%2F" + CANARIES["UvToml"]
@@ -100,6 +100,10 @@ def plant(flow: Flow, server: GuardedIndex) -> Flow:
     pypirc = f"[pypi]\nusername = __token__\npassword = {c['Pypirc']}\n"
     for name, text in {
         ".config/pip/pip.conf": pip, ".config/uv/uv.toml": uv, ".netrc": netrc, ".pypirc": pypirc,
+        ".condarc": f"channels:\n  - https://conda.example.org/t/{c['Condarc']}/lab\n",
+        ".docker/config.json": f'{{"auths": {{"example.org": {{"auth": "{c["Docker"]}"}}}}}}',
+        ".aws/credentials": f"[default]\naws_secret_access_key = {c['Aws']}\n",
+        ".cache/huggingface/token": c["HfFile"],
         ".git-credentials": f"https://ada:{c['GitHelper']}@git.example.org\n",
     }.items():  # fmt: skip
         path = flow.home / name
