@@ -26,8 +26,12 @@ HOME_NAME = "canaryhome"
 
 
 def canary(where: str) -> str:
-    """Make a secret named after the place where it is planted: an access token, or hex digits as hosted indexes use."""
-    return sha256(where.encode()).hexdigest()[:32] if where.startswith("Hex") else f"ghp_C4n4ry{where}0123456789AbCdEf"
+    """Make a secret named after the place where it is planted, in the form of those that are found there."""
+    if where.startswith("Hex"):
+        return sha256(where.encode()).hexdigest()[:32]
+    if where.startswith("Conda"):
+        return f"fr-{where.lower()}-1234-abcd"
+    return f"ghp_C4n4ry{where}0123456789AbCdEf"
 
 
 PLACES = (
