@@ -6,6 +6,7 @@ from pathlib import Path
 
 from envcap.cli.talk import Talk
 from envcap.cpu import is_below, level_of_machine
+from envcap.lock.blas import SYSTEM
 from envcap.lockfile.model import Blas, Lockfile
 
 _WIDTH = 100
@@ -53,6 +54,7 @@ def warn_of_weak_cpu(lockfile: Lockfile, platform: str, talk: Talk) -> None:
 
 
 def _blas(row: Blas) -> str:
-    version = f" {row.version}" if row.version else ""
-    users = f" for {', '.join(row.needed_by)}" if row.needed_by else ""
-    return f"{row.library}{version} of {row.provider}{users}"
+    if row.provider == SYSTEM:
+        users = f" for {', '.join(row.needed_by)}" if row.needed_by else ""
+        return f"the system's {row.file}{users}"
+    return f"{row.library} {row.version}".rstrip() + f" of {row.provider}"

@@ -44,6 +44,8 @@ def image_variables(
             raise UsageError(f"Unexpected variable {name[:80]!r} (expected `--env NAME` or `--env NAME=VALUE`)")
         if name in _OF_THE_MACHINE:
             raise UsageError(f"{name} belongs to the machine and can't be put into the image")
+        if _SECRET_NAME.search(name):
+            raise _secret(name)
         if not given and name not in environ:
             raise UsageError(f"{name} is not set", hint=f"give its value with `--env {name}=VALUE`")
         chosen[name] = _checked(name, value if given else environ[name], roots, home, cwd)
@@ -54,11 +56,8 @@ def _checked(name: str, value: str, roots: Sequence[str], home: Path, cwd: Path)
     """Refuse a value that must not leave; the message never shows it."""
     if not value.isprintable() or len(value) > _LONGEST:
         raise UsageError(f"The value of {name} is not one line of text of at most {_LONGEST} characters")
-    if _SECRET_NAME.search(name) or _USERINFO.search(value) or looks_random(value):
-        raise UsageError(
-            f"{name} looks like a secret and would be readable by everybody who gets the image",
-            hint=f"give it to the container when it starts: `docker run --env {name} ...`",
-        )
+    if _USERINFO.search(value) or looks_random(value):
+        raise _secret(name)
     moved = ":".join(_moved(entry, roots) for entry in value.split(":"))
     private = [str(place) for place in (home, cwd) if len(place.parts) > 1] + list(roots)
     if any(place in moved for place in private) or (home.name and home.name in re.split(r"[/:=,\s]+", moved)):
@@ -67,6 +66,13 @@ def _checked(name: str, value: str, roots: Sequence[str], home: Path, cwd: Path)
             hint=f"give the value that it shall have in the image with `--env {name}=VALUE`",
         )
     return moved
+
+
+def _secret(name: str) -> UsageError:
+    return UsageError(
+        f"{name} looks like a secret and would be readable by everybody who gets the image",
+        hint=f"give it to the container when it starts: `docker run --env {name} ...`",
+    )
 
 
 def _moved(entry: str, roots: Sequence[str]) -> str:

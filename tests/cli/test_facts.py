@@ -10,7 +10,7 @@ import pytest
 from envcap.blobs import open_lock, rewrite_lock
 from envcap.cli.facts import fact_rows, warn_of_weak_cpu
 from envcap.cli.talk import Talk
-from envcap.lockfile.model import Lockfile, Session
+from envcap.lockfile.model import Blas, Lockfile, Session
 from tests.flow import Flow
 from tests.lockfile.small import SMALL
 
@@ -92,6 +92,15 @@ def test_a_weaker_cpu_is_told_and_another_platform_or_lock_not(
 def test_a_lock_without_facts_has_no_rows_but_its_image_env() -> None:
     assert [name for name, _ in fact_rows(replace(SMALL, image=replace(SMALL.image, env={})))] == []
     assert fact_rows(weak("x86-64-v3"))[0] == ("CPU", "x86-64-v3 or better")
+
+
+def test_blas_is_shown_with_who_brings_it_or_who_loads_it() -> None:
+    rows = (
+        Blas(library="openblas", provider="numpy", file="libopenblas.so", version="0.3.31"),
+        Blas(library="blas", provider="system", file="libblas.so.3", needed_by=("scipy",)),
+    )
+    facts = replace(SMALL, environment=replace(SMALL.environment, blas=rows), session=Session(system_blas="atlas"))
+    assert fact_rows(facts)[0] == ("BLAS", "openblas 0.3.31 of numpy, the system's libblas.so.3 for scipy (atlas here)")
 
 
 def test_recording_keeps_the_session(flow: Flow) -> None:

@@ -32,7 +32,9 @@ def test_folders_of_the_environment_are_named_as_in_the_image() -> None:
     assert chosen("PYTHONPATH") == {"PYTHONPATH": "/opt/env/src:/opt/vendor"}
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "URL", "KEYED", "MY_PASSWORD=x", "OPENAI_API_KEY=x", "DB_PASS=y"])
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "URL", "KEYED", "MY_PASSWORD=x", "OPENAI_API_KEY=x", "DB_PASS=y", "UNSET_TOKEN"]
+)
 def test_a_secret_is_refused_without_being_shown(name: str) -> None:
     with pytest.raises(UsageError, match="looks like a secret") as caught:
         chosen(name)
