@@ -12,7 +12,7 @@ _QUERY: Final = re.compile(r"(://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
 _URL: Final = re.compile(r"://[^\s'\"<>]*")
 _CONDA_TOKEN: Final = re.compile(r"/t/[^/\s]+(?=/|\Z)")
 _SEGMENT: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}(?=/|\Z)")
-_HEX: Final = re.compile(r"[0-9a-f]{16,55}\Z")
+_HEX: Final = re.compile(r"(?![0-9a-f]{40}\Z)[0-9a-f]{16,55}\Z")
 _LONGEST: Final = 300
 HIDDEN: Final = "***"
 
@@ -21,8 +21,8 @@ def scrub_url(url: str) -> str:
     """Take userinfo, query, fragment and tokens in the path out of a URL.
 
     A path segment counts as a token if it is 16 characters or longer and mixes upper case, lower case and digits, as
-    the entitlement tokens of hosted indexes do, or if it is 16 to 55 hex digits, as other hosts' read tokens are. A
-    commit is hidden with them; addresses by sha256 (56 digits and more, some cut off) and file names (with dots) stay.
+    the entitlement tokens of hosted indexes do, or if it is 16 to 55 hex digits, as other hosts' read tokens are.
+    Commits (40 hex digits), addresses by sha256 (56 and more: some are cut off) and file names (with dots) stay.
     """
     try:
         parts = urlsplit(url)

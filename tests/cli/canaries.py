@@ -29,6 +29,8 @@ def canary(where: str) -> str:
     """Make a secret named after the place where it is planted, in the form of those that are found there."""
     if where.startswith("Hex"):
         return sha256(where.encode()).hexdigest()[:32]
+    if where.startswith("Mixed"):
+        return f"aB3dE5gH7jK9mN1p{where}"
     if where.startswith("Conda"):
         return f"fr-{where.lower()}-1234-abcd"
     return f"ghp_C4n4ry{where}0123456789AbCdEf"
@@ -39,7 +41,7 @@ PLACES = (
     "DirectQuery", "DirectFragment", "DirectPath", "GitRemote", "GitHelper", "VcsUser", "FindLinks", "SignedFile",
     "HfToken", "AwsSecret", "WandbKey", "OmpThreads", "XlaFlags", "PythonPath", "LdPreload", "Proxy", "Reference",
     "CondaToken", "DebianMirror", "PythonMirror", "Redirect", "Body", "Broken", "Scheme", "Lock", "Header",
-    "HexPath", "Condarc", "Docker", "Aws", "HfFile",
+    "HexPath", "HexVcs", "MixedVcs", "Condarc", "Docker", "Aws", "HfFile",
 )  # fmt: skip
 CANARIES = {place: canary(place) for place in PLACES}
 PERCENT = "p%40ss%2F" + CANARIES["UvToml"]
@@ -143,7 +145,7 @@ def _plant_origins(flow: Flow, host: str) -> None:
     )
     _direct_url(flow, "directurl", f'{{"url": "{direct}", "archive_info": {{}}}}')
     install_wheel(flow, Wheel(name="fromgit", version="1.0", files={"fromgit.py": b"VALUE = 1\n"}))
-    vcs = f"https://oauth2:{c['VcsUser']}@git.example.org/t/{c['DirectPath']}/lab/fromgit.git"
+    vcs = f"https://oauth2:{c['VcsUser']}@git.example.org/t/{c['DirectPath']}/{c['HexVcs']}/{c['MixedVcs']}/fromgit.git"
     commit = "0123456789" * 4
     _direct_url(flow, "fromgit", f'{{"url": "{vcs}", "vcs_info": {{"vcs": "git", "commit_id": "{commit}"}}}}')
     project = flow.root / "project"

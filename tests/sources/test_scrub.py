@@ -11,6 +11,7 @@ CASES = {
     "https://conda.example.org/t/canary/main/linux-64": "https://conda.example.org/main/linux-64",
     f"https://packages.example.org/{'0a1b2c' * 8}/lab/simple": "https://packages.example.org/***/lab/simple",
     f"https://packages.example.org/{'0a1b2c3d' * 2}/simple": "https://packages.example.org/***/simple",
+    f"https://wheels.example.org/{'0a1b' * 10}/simple": f"https://wheels.example.org/{'0a1b' * 10}/simple",
     "https://dl.example.org/aB3dE5gH7jK9mN1p/org/simple": "https://dl.example.org/***/org/simple",
     "https://example.org/packages/10/e3/a7f8eea80a9fa8358c1cd89ef489bc03675e69e54ed2982cd6f2a28d8295/six.whl": (
         "https://example.org/packages/10/e3/a7f8eea80a9fa8358c1cd89ef489bc03675e69e54ed2982cd6f2a28d8295/six.whl"
