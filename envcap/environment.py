@@ -254,12 +254,14 @@ class ElfFacts:
         glibc: Highest `GLIBC_x.y` version needed, such as `2.28`, or empty.
         glibcxx: Highest `GLIBCXX_x.y.z` version needed, or empty.
         files: Number of ELF files read.
+        cpu: Highest level of x86-64 above the baseline that a file needs, such as `x86-64-v3`, or empty.
     """
 
     needs: tuple[ElfNeed, ...] = ()
     glibc: str = ""
     glibcxx: str = ""
     files: int = 0
+    cpu: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,15 +17,19 @@ from envcap.interpreter_origin import lock_interpreter, origin_of, revision_find
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.live_scan import LivePlace, scan_live
 from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
+from envcap.lock.blas import find_blas
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.host_code import host_code_findings
+from envcap.lock.image_env import image_variables
 from envcap.lock.pypi import PLATFORMS, platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lock.readable import as_readable
+from envcap.lock.session import lock_session, prefix_roots
 from envcap.lock.unowned_capture import UnownedGroup, lock_unowned
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
+    ImageSettings,
     Interpreter,
     LockedEnvironment,
     Lockfile,
@@ -60,6 +64,7 @@ class SnapshotRequest:
         executable: The interpreter, where a whole Python is captured.
         user_site: Take the user's own packages or not; None to do as the interpreter would.
         build: Whether an editable project whose code can't be found may be built, which runs code of it.
+        env: Variables for the image: `NAME`, or `NAME=VALUE`.
     """
 
     prefix: Path
@@ -73,6 +78,7 @@ class SnapshotRequest:
     executable: Path | None = None
     user_site: bool | None = None
     build: bool = True
+    env: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         environment = _scan(request, world, step)
     check_platform(environment.interpreter)
     platform = platform_of(environment)
+    image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
         results = _prove(environment, world, step)
     with talk.step("Capturing") as step:
@@ -146,6 +153,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         )
         pins = pins_of(request.previous)
         system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
+    blas = find_blas(environment)
+    session, session_findings = lock_session(environment, blas, world.machine.environ)
     lockfile = Lockfile(
         name=request.name,
         recipe=RECIPE,
@@ -154,12 +163,16 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             newest_upload=newest_upload(results),
             system_site_packages=environment.system_site_packages,
             markers=dict(environment.interpreter.markers),
+            blas=blas,
+            cpu=environment.elf.cpu,
         ),
         interpreter=interpreter,
         sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
         packages=packages.packages,
         system=system,
         captured=unowned.files,
+        image=image,
+        session=session,
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
@@ -168,7 +181,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         *world.session.settings.findings, *environment.findings, *packages.findings, *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *revision_findings(origin_of(environment.interpreter), system),
-        *host_code_findings(results, environment.prefix),
+        *host_code_findings(results, environment.prefix), *session_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
@@ -206,6 +219,12 @@ def predict(
     artifacts = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
     materials = LiveMaterials(environment=environment, artifacts=artifacts, normalise=canonicalize_name)
     return predict_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step)
+
+
+def _image_variables(request: SnapshotRequest, environment: Environment, world: World) -> dict[str, str]:
+    machine = world.machine
+    roots = prefix_roots(environment)
+    return image_variables(request.env, machine.environ, roots=roots, home=machine.home, cwd=machine.cwd)
 
 
 def _prove(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> tuple[ProofResult, ...]:

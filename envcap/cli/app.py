@@ -81,6 +81,10 @@ def snapshot(
     ] = None,
     user_site: UserSiteOption = None,
     no_build: Annotated[bool, typer.Option("--no-build", help="Never build an editable project.")] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME[=VALUE]", help="Put a variable into the image (repeatable)."),
+    ] = None,
     index: IndexOption = None,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
@@ -106,6 +110,7 @@ def snapshot(
             user_site=user_site,
             keep=tuple(keep or ()),
             build=not no_build,
+            env=tuple(env or ()),
             index=tuple(index or ()),
             export=tuple(export or ()),
             offline=offline,
@@ -309,12 +314,24 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError):
         return _fail_of_system(error)
     if os.environ.get("ENVCAP_DEBUG"):
-        traceback.print_exc()
+        _show_trace(error)
     return _fail(
-        f"envcap made a mistake ({type(error).__name__}: {str(error)[:300]})",
+        f"envcap made a mistake ({type(error).__name__}: {_without_secrets(str(error))})",
         "please report it; set ENVCAP_DEBUG=1 to see where it happened",
         1,
     )
+
+
+def _show_trace(error: Exception) -> None:
+    """Print where a mistake happened; it is pasted into reports, and a library's message may repeat a URL."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    sys.stderr.write("".join(f"{_without_secrets(line)}\n" for line in lines))
+
+
+def _without_secrets(text: str) -> str:
+    from envcap.sources.scrub import scrub_text  # noqa: PLC0415  # only for a mistake
+
+    return scrub_text(text)
 
 
 def _fail_of_usage(error: Exception) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from envcap.blobs import LockFolder, open_lock, rewrite_lock
 from envcap.build.image import ignore
+from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
@@ -51,6 +52,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     talk = Talk()
     folder = open_lock(options.lock)
     platform = choose_platform(folder.lockfile, options.platform)
+    warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
     with open_world(machine) as world:
         rebuilt, written = _rebuild(folder, platform, options, world, talk)

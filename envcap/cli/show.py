@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from envcap.blobs import kept_hashes, open_lock
+from envcap.cli.facts import fact_rows
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible
 from envcap.lock.debian_base import INSTALLED
@@ -34,7 +35,7 @@ def show_command(
     if as_json:
         print_data(json.dumps({"digest": str(environment_digest(lockfile)), **to_table(lockfile)}))
         return
-    print_data(table(_head(lockfile)))
+    print_data(visible_lines(table(_head(lockfile))))
     ranked = sorted(lockfile.packages, key=lambda package: (-_size(package), package.name))
     rows = [("package", "version", "size", "proof", "")]
     rows += [
@@ -81,6 +82,7 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
         ("requested", ", ".join(shown) + more),
         ("captured", captured),
         ("OS packages", f"{system}, Debian {suites[0] if suites else '?'}, signature {'/'.join(sorted(signed))}"),
+        *fact_rows(lockfile),
         ("newest upload", lockfile.environment.newest_upload),
         *((f"image {row.platform}", row.image_id) for row in lockfile.expected),
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
+from envcap.cli.facts import fact_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible
@@ -49,6 +50,7 @@ class SnapshotOptions:
     user_site: bool | None
     keep: tuple[str, ...]
     build: bool
+    env: tuple[str, ...]
     index: tuple[str, ...]
     export: tuple[str, ...]
     offline: bool
@@ -86,6 +88,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
             user_site=options.user_site,
             keep=tuple(_inside(prefix, path) for path in options.keep),
             build=options.build,
+            env=options.env,
         )
         found = take_snapshot(request, world, talk)
         if options.strict:
@@ -210,6 +213,7 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         *_unowned(found.unowned),
         *_startup(found.findings),
         ("patched", _patched(found)),
+        *fact_rows(lock),
         ("OS packages", f"{counts['system']} of Debian {_suite(lock)}{_installed(lock)}"),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from envcap.lockfile.model import CAPTURED, Lockfile, Package
+from envcap.scan.scrub import scrub_url
 
 _COMMIT = 7
 """Digits of a commit that git shows too."""
@@ -58,11 +59,12 @@ def _short(commit: str) -> str:
 
 
 def _of(url: str) -> str:
-    return f" of {url}" if url else ""
+    return f" of {scrub_url(url)}" if url else ""
 
 
 def _address(package: Package) -> str:
-    named = [artifact.url for artifact in package.artifacts if artifact.url]
-    return (
-        named[0] if named else package.url or next((a.file for a in package.artifacts if a.source != CAPTURED), "a URL")
-    )
+    """Give the address, or the file's name; scrubbed once more, since somebody else may have written the lock."""
+    named = [artifact.url for artifact in package.artifacts if artifact.url] or [package.url]
+    if named[0]:
+        return scrub_url(named[0])
+    return next((artifact.file for artifact in package.artifacts if artifact.source != CAPTURED), "a URL")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from envcap.cpu import LEVELS
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
 from envcap.lockfile.codec import to_table
@@ -23,6 +24,7 @@ from envcap.lockfile.model import (
     SourceArchive,
     SystemPackage,
 )
+from envcap.variables import is_reduced
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ def check_lockfile(lockfile: Lockfile) -> None:
     if lockfile.recipe < 1:
         raise LockfileError(f"Unexpected recipe {lockfile.recipe} (expected 1 or more)")
     _one_of(KINDS, lockfile.environment.kind, "environment.kind")
+    _facts(lockfile)
     _interpreter(lockfile.interpreter)
     for index, source in enumerate(lockfile.sources):
         _source(source, f"sources[{index}]")
@@ -74,6 +77,21 @@ def check_lockfile(lockfile: Lockfile) -> None:
     _sorted_unique(lockfile.sources, lambda row: row.name, "sources")
     _sorted_unique(lockfile.expected, lambda row: row.platform, "expected")
     _image(lockfile)
+
+
+def _facts(lockfile: Lockfile) -> None:
+    for blas in lockfile.environment.blas:
+        _matches(_PROJECT, blas.library, "environment.blas.library", "a name such as `openblas`")
+        _matches(_PROJECT, blas.provider, "environment.blas.provider", "a package's normalised name or `system`")
+    _sorted_unique(lockfile.environment.blas, lambda row: (row.provider, row.file), "environment.blas")
+    if lockfile.environment.cpu:
+        _one_of(frozenset(LEVELS), lockfile.environment.cpu, "environment.cpu")
+    for name, value in lockfile.session.variables.items():
+        if not is_reduced(name, value):
+            raise LockfileError(
+                f"Unexpected variable {name[:100]!r} in 'session.variables' (expected one that changes results, "
+                "with a value that names no place)"
+            )
 
 
 def _interpreter(interpreter: Interpreter) -> None:

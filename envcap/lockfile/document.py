@@ -34,13 +34,15 @@ _OPAQUE = re.compile(
 
 
 def environment_digest(lockfile: Lockfile) -> Digest:
-    """Name the environment: the hash over everything but `name`, `digest` and `[expected]` (DESIGN §3).
+    """Name the environment: the hash over everything but `name`, `digest`, `[session]` and `[expected]` (DESIGN §3).
+
+    The session is what the shell of the snapshot had set: another `LANG` does not make another environment.
 
     A git branch is a name too: the same commit on another branch is the same environment.
     The bytes hashed are RFC 8785 canonical JSON, so the digest does not depend on how TOML is laid out.
     """
     table = to_table(replace(lockfile, packages=tuple(replace(row, branch="") for row in lockfile.packages)))
-    for key in ("name", "expected"):
+    for key in ("name", "session", "expected"):
         table.pop(key, None)
     return Digest.of(canonical_json(table))
 

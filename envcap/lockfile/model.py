@@ -198,6 +198,25 @@ class CapturedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blas:
+    """One library of linear algebra that the environment brings or loads, as its files say.
+
+    Attributes:
+        library: `openblas`, `mkl`, `blis`, …; `blas`, `lapack` or `cblas` where an interface is loaded by its name.
+        provider: Package that brings it, or `system`.
+        file: Its file name, or the soname that is loaded from the system.
+        version: As the file itself says, or empty.
+        needed_by: Packages that load it from the system, sorted.
+    """
+
+    library: str
+    provider: str
+    file: str
+    version: str = ""
+    needed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedEnvironment:
     """What kind of environment was captured.
 
@@ -206,12 +225,32 @@ class LockedEnvironment:
         newest_upload: Newest upload time of an artifact, RFC 3339 in UTC, or empty: a time fence for relocking.
         system_site_packages: `include-system-site-packages` of the venv.
         markers: PEP 508 markers of the captured interpreter.
+        blas: Linear algebra in use, sorted by provider and file.
+        cpu: Level of x86-64 that the binaries' notes ask for, such as `x86-64-v3`, or empty.
     """
 
     kind: str
     newest_upload: str = ""
     system_site_packages: bool = False
     markers: Mapping[str, str] = field(default_factory=dict)
+    blas: tuple[Blas, ...] = ()
+    cpu: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the snapshot's shell and machine would have changed in the results; not part of the identity.
+
+    It is shown and compared, and never applied: values such as a thread count or a folder fit one machine. What shall
+    hold everywhere is put into the image by name (`snapshot --env NAME`).
+
+    Attributes:
+        variables: Those of `envcap.variables` that were set, with their values reduced.
+        system_blas: What the machine's alternatives made of `libblas.so.3`, such as `openblas-pthread`, or empty.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    system_blas: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,4 +313,5 @@ class Lockfile:
     system: tuple[SystemPackage, ...] = ()
     captured: tuple[CapturedFile, ...] = ()
     image: ImageSettings = field(default_factory=ImageSettings)
+    session: Session = field(default_factory=Session)
     expected: tuple[Expected, ...] = ()

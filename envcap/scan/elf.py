@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envcap.cpu import LEVELS, highest_level
 from envcap.environment import ElfFacts, ElfNeed, Finding, FindingLevel, InterpreterFacts
 from envcap.errors import ScanError
 from envcap.scan.elf_reader import ElfFile, ReadAt, read_elf
@@ -84,7 +85,7 @@ def read_elf_facts(
 
     Returns:
         The facts, and the findings `elf-unreadable`, `elf-foreign` (of another machine, such as a debugger's 32-bit
-        helper: the interpreter can't load it) and `host-driver-library`.
+        helper: the interpreter can't load it), `host-driver-library` and `cpu-level`.
     """
     findings: list[Finding] = []
     own = _read_interpreter(interpreter, read, findings)
@@ -110,7 +111,9 @@ def read_elf_facts(
         glibc=_highest(needs.versions, _GLIBC),
         glibcxx=_highest(needs.versions, _GLIBCXX),
         files=len(own) + len(theirs),
+        cpu=highest_level(elf.cpu for elf in (*own.values(), *theirs.values())),
     )
+    findings += _cpu_findings({**own, **theirs}, facts.cpu)
     return facts, tuple(findings)
 
 
@@ -215,6 +218,18 @@ def _driver_finding(soname: str, needed_by: AbstractSet[str]) -> Finding:
     first = min(needed_by)
     message = f"{soname} comes with the driver of the host and never with the image (needed by {len(needed_by)} files)"
     return Finding(code="host-driver-library", message=message, path=first, level=FindingLevel.NOTE)
+
+
+def _cpu_findings(elfs: Mapping[str, ElfFile], level: str) -> list[Finding]:
+    """Name the files that need the highest level, so that one knows what to install anew for another machine."""
+    paths = sorted(path for path, elf in elfs.items() if level and elf.cpu == level)
+    if not paths:
+        return []
+    name = paths[0].rpartition("/")[2]
+    who = f"{name} and {len(paths) - 1} more need" if len(paths) > 1 else f"{name} needs"
+    weight = FindingLevel.NOTE if level == LEVELS[0] else FindingLevel.WARNING  # every server since 2009 has the lowest
+    message = f"{who} a CPU of level {level} and can't run on another"
+    return [Finding(code="cpu-level", message=message, path=paths[0], level=weight)]
 
 
 def _highest(versions: Iterable[str], pattern: re.Pattern[str]) -> str:

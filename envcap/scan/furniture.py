@@ -1,7 +1,10 @@
 """Knows the files of an environment that are nobody's content: made by venv, virtualenv, uv, pip or Python itself.
 
-They are left out of the image and counted by reason. Sources: CPython's `Lib/venv`, virtualenv's and uv's activators,
-PEP 3147 (`__pycache__`), PEP 405 (`pyvenv.cfg`), pip's AdjacentTempDirectory (`~name`).
+They are left out of the image and counted by reason. So are the settings of installers in the environment's own folder
+(pip documentation, "Configuration": `site`): they name indexes of this machine, often with a password.
+
+Sources: CPython's `Lib/venv`, virtualenv's and uv's activators, PEP 3147 (`__pycache__`), PEP 405 (`pyvenv.cfg`),
+pip's AdjacentTempDirectory (`~name`).
 """
 
 import re
@@ -21,6 +24,7 @@ _VENV = re.compile(
     r"|deactivate\.(?:bat|nu)|pydoc\.bat)"
     r"|lib(?:64)?/(?:python|pypy)3\.\d+t?/site-packages/_virtualenv\.(?:py|pth))\Z"
 )
+_SETTINGS = re.compile(r"(?:pip\.(?:conf|ini)|uv\.toml|\.netrc|_netrc|\.pypirc|\.condarc|condarc)\Z")
 _CACHED = re.compile(r"\.py[co](?:\.\d+)?\Z")
 _CACHES = frozenset((".mypy_cache", ".pytest_cache", ".ruff_cache"))
 _GENERATED = re.compile(
@@ -34,11 +38,13 @@ _EASY_INSTALL = re.compile(
 
 
 def furniture_reason(path: str, file: TreeFile) -> str:
-    """Return why a file is the environment's own (`interpreter` or `venv`), or an empty string."""
+    """Return why a file is the environment's own (`interpreter`, `venv` or `installer`), or an empty string."""
     if path == "lib64" and file.is_link and file.target == "lib":
         return VENV
     if _INTERPRETER.match(path):
         return INTERPRETER
+    if _SETTINGS.match(path):
+        return INSTALLER
     return VENV if _VENV.match(path) else ""
 
 

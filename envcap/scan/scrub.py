@@ -18,6 +18,12 @@ _TOKEN = re.compile(
     r"(?:gh[pousr]_|github_pat_|glpat-|glptt-|pypi-|hf_|xox[abprs]-|sk-|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{12,}|\$\{[^}]*\}"
 )
 _TOKEN_PATH = re.compile(r"/t/[^/]+(?=/|\Z)")
+# Hosted indexes and repositories take read tokens as a folder: mixed letters and digits, or hex digits. Of these 40
+# are a commit, and from 56 on they name content: 60 in the usual layout of an index, 64 for sha256.
+_TOKEN_FOLDER = re.compile(
+    r"(?<=/)(?:(?![0-9a-f]{40}(?:/|\Z))[0-9a-f]{16,55}"
+    r"|(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[A-Za-z0-9_-]{16,})(?=/|\Z)"
+)
 _FRAGMENT = re.compile(
     r"(?:(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)(?:&(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)*\Z"
 )
@@ -40,7 +46,7 @@ def scrub_url(url: str) -> str:
         return urlunsplit(("file", "", parts.path, "", ""))
     # `https:user:secret@host/x`, without slashes, has no netloc: nothing in front of an @ is trusted.
     path = parts.path if parts.netloc or "@" not in parts.path else parts.path.rpartition("@")[2]
-    path = _TOKEN_PATH.sub(f"/t/{REDACTED}", path)
+    path = _TOKEN_FOLDER.sub(REDACTED, _TOKEN_PATH.sub(f"/t/{REDACTED}", path))
     fragment = parts.fragment if _FRAGMENT.match(parts.fragment) else ""
     return _TOKEN.sub(REDACTED, urlunsplit((parts.scheme, user + host, path, query, fragment)))
 

@@ -1,9 +1,12 @@
 """Identity under disturbance: one environment gives one lock, and one lock gives one image, whatever the machine.
 
+The lock's `[session]` says what the shell had set, so it is left aside here: it is no part of the lock's digest.
+
 A small world of hand-made wheels and packages is put through each disturbance by itself, from an empty store; a lock of
 real packages through several at once.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,11 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from envcap.blobs import LOCK_NAME
 from tests.acceptance.disturbances import MANY, SINGLE, Bench, Disturbance, shuffled
 from tests.acceptance.environments import SMALL_UV_311, Program, Workshop, find_python
 from tests.flow import Flow, make_flow
 
 pytestmark = pytest.mark.slow
+
+SESSION = re.compile(rb"\n\[session\]\n(?:.+\n)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +91,15 @@ def rebuilt(envcap: Program, lock: Path, jobs: int) -> Result:
 def digest_of(folder: Path) -> str:
     """Hash a folder: names, modes and bytes of all that is in it."""
     rows = [
-        (str(path.relative_to(folder)), path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
+        (str(path.relative_to(folder)), path.lstat().st_mode, _content(path) if path.is_file() else b"")
         for path in sorted((folder, *folder.rglob("*")))
     ]
     return sha256(repr(rows).encode()).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    return SESSION.sub(b"", data) if path.name == LOCK_NAME else data
 
 
 @pytest.mark.parametrize("how", SINGLE, ids=str)

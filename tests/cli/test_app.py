@@ -199,6 +199,27 @@ def test_a_mistake_of_ours_is_one_line_too(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_mistake_repeats_no_secret_of_a_url_even_where_it_happened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask() -> None:
+        raise ValueError("https://ada:canary@example.org/t/canary/x?token=canary")
+
+    def mistake(_store: Path | None) -> None:
+        try:
+            ask()
+        except ValueError as error:
+            raise RuntimeError("no https://canary@example.org/simple") from error
+
+    monkeypatch.setattr(store_commands, "path_command", mistake)
+    monkeypatch.setenv("ENVCAP_DEBUG", "1")
+    assert run(["store", "path"]) == 1
+    shown = capsys.readouterr().err
+    assert "(RuntimeError: no https://example.org/simple)" in shown
+    assert "ValueError: https://example.org/x" in shown
+    assert "canary" not in shown
+
+
 def test_what_a_terminal_would_obey_is_made_visible() -> None:
     assert visible("a\x1b[2Jb\u202ec\r\nd") == "a\ufffd[2Jb\ufffdc\ufffd\ufffdd"
 

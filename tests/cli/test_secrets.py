@@ -29,13 +29,13 @@ def test_an_unowned_file_with_a_token_stops_the_snapshot(flow: Flow) -> None:
 def test_all_such_files_are_named_at_once_and_no_output_holds_a_secret(flow: Flow) -> None:
     site = flow.site_packages.relative_to(flow.prefix)
     (flow.site_packages / "beta.py").write_bytes(b"KEY = '" + TOKEN + b"'\n")
-    (flow.prefix / ".netrc").write_bytes(PLACES[".netrc"][0])
+    (flow.prefix / ".pgpass").write_bytes(PLACES[".pgpass"][0])
     install_wheel(flow, Wheel(name="private", version="1", files={"private/tests/server.pem": KEY}))
-    # Settings with passwords are left out unless they are asked for by name.
-    keep = ("--keep", ".netrc")
+    # Files of passwords are left out unless they are asked for by name.
+    keep = ("--keep", ".pgpass")
     answer = flow.snapshot(*keep, "--json")
     assert answer.status == 1
-    names = [f"{site}/beta.py", ".netrc", f"{site}/private/tests/server.pem"]
+    names = [f"{site}/beta.py", ".pgpass", f"{site}/private/tests/server.pem"]
     for name in names:
         assert f"  {name}: a " in answer.err
         assert f"--allow-secret {name}" in answer.err

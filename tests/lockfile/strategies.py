@@ -7,9 +7,11 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from envcap.cpu import LEVELS
 from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, ORIGINS, PROOFS, SOURCES
 from envcap.lockfile.model import (
     Artifact,
+    Blas,
     CapturedFile,
     Expected,
     ImageSettings,
@@ -18,10 +20,12 @@ from envcap.lockfile.model import (
     Lockfile,
     Package,
     Patch,
+    Session,
     Source,
     SourceArchive,
     SystemPackage,
 )
+from envcap.variables import VARIABLES, reduce_value
 
 T = TypeVar("T")
 
@@ -188,6 +192,29 @@ def image_settings() -> SearchStrategy[ImageSettings]:
     )
 
 
+def blas_rows() -> SearchStrategy[tuple[Blas, ...]]:
+    row = st.builds(
+        Blas,
+        library=names(),
+        provider=names(),
+        file=texts(),
+        version=texts(),
+        needed_by=st.lists(names(), max_size=2).map(tuple),
+    )
+    return rows(row, lambda row: (row.provider, row.file), max_size=2)
+
+
+def sessions() -> SearchStrategy[Session]:
+    """Sessions with values as they are recorded, whatever the variables held."""
+    values = texts() | st.sampled_from(["4", "C.UTF-8", "/a:/prefix/lib::", ":4096:8", "--x=/home/me"])
+    raw = st.dictionaries(st.sampled_from(sorted(VARIABLES)), values, max_size=3)
+    return st.builds(
+        Session,
+        variables=raw.map(lambda table: {name: reduce_value(name, table[name], roots=("/prefix",)) for name in table}),
+        system_blas=texts(),
+    )
+
+
 def lockfiles() -> SearchStrategy[Lockfile]:
     """Whole locks."""
     return st.builds(
@@ -200,6 +227,8 @@ def lockfiles() -> SearchStrategy[Lockfile]:
             newest_upload=st.sampled_from(["", "2024-12-04T00:00:00Z"]),
             system_site_packages=st.booleans(),
             markers=st.dictionaries(st.sampled_from(["sys_platform", "os_name"]), texts(), max_size=2),
+            blas=blas_rows(),
+            cpu=st.sampled_from(["", *LEVELS]),
         ),
         interpreter=interpreters(),
         sources=rows(sources(), lambda row: row.name, max_size=2),
@@ -207,5 +236,6 @@ def lockfiles() -> SearchStrategy[Lockfile]:
         system=rows(system_packages(), lambda row: (row.platform, row.name, row.architecture)),
         captured=rows(captured_files(), lambda row: row.path),
         image=image_settings(),
+        session=sessions(),
         expected=rows(expectations(), lambda row: row.platform, max_size=2),
     )

@@ -40,6 +40,12 @@ def test_what_venv_and_uv_make_is_furniture(path: str) -> None:
     assert furniture_reason(path, FILE) == "venv"
 
 
+@pytest.mark.parametrize("path", ["pip.conf", "pip.ini", "uv.toml", ".netrc", ".pypirc", ".condarc"])
+def test_settings_of_installers_in_the_prefix_are_left_out(path: str) -> None:
+    assert furniture_reason(path, FILE) == "installer"
+    assert furniture_reason(f"share/{path}", FILE) == ""
+
+
 @pytest.mark.parametrize(
     "path",
     [

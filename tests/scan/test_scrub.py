@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from envcap.scan.scrub import REDACTED, scrub_url
 
 CANARY = "s3cr3tCanary0123456789"
+HEX = "5ec2e7" * 8
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ CANARY = "s3cr3tCanary0123456789"
         f"https://example.org/a.whl?{CANARY}",
         f"https://example.org/a.whl#access_token={CANARY}",
         f"https://example.org/ghp_{CANARY}/a.whl",
+        f"https://example.org/{CANARY}/a.whl",
+        f"https://example.org/lab/{CANARY}",
+        f"https://example.org/{HEX}/lab/a.whl",
         f"git+https://oauth2:glpat-{CANARY}@example.org/a.git",
         f"git+ssh://{CANARY}:x@example.org/a.git",
         f"https:user:{CANARY}@example.org/a.whl",
@@ -33,6 +37,7 @@ CANARY = "s3cr3tCanary0123456789"
 )
 def test_no_secret_survives(url: str) -> None:
     assert CANARY not in scrub_url(url)
+    assert HEX not in scrub_url(url)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,8 @@ def test_no_secret_survives(url: str) -> None:
     [
         "https://example.org/packages/a-1.0.whl",
         "https://example.org:8443/a.whl#sha256=" + "0" * 64,
+        f"https://example.org/{'0a1b' * 10}/a.whl",
+        f"https://example.org/packages/10/e3/{'0a1b2c' * 10}/a.whl",
         "https://example.org/a.zip#egg=a&subdirectory=b",
         "https://example.org/download?ref=v1.0&name=a",
         "ssh://git@example.org/a/b.git",

@@ -60,6 +60,10 @@ class Index:
     def asked(self, part: str) -> list[Request]:
         return [request for request in self.requests if part in request.path]
 
+    def admits(self, request: Request) -> bool:
+        """Tell whether a request carries the credentials that it needs; others are answered 401."""
+        return True
+
     def page(self, project: str) -> tuple[str, bytes] | None:
         if project not in self.files:
             return None
@@ -105,7 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         index = self.server.index
-        index.requests.append(Request(path=self.path, headers={k.lower(): v for k, v in self.headers.items()}))
+        request = Request(path=self.path, headers={k.lower(): v for k, v in self.headers.items()})
+        index.requests.append(request)
+        if not index.admits(request):
+            self._answer(401, {"WWW-Authenticate": "Basic"}, b"")
+            return
         queue = index.faults.get(self.path, [])
         fault = queue.pop(0) if queue else index.always.get(self.path, Fault())
         if fault.redirect:

@@ -1,0 +1,60 @@
+"""The facts of a lock that change results, as rows for people, and what this machine lacks for it."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from envcap.cli.talk import Talk
+from envcap.cpu import is_below, level_of_machine
+from envcap.lock.blas import SYSTEM
+from envcap.lockfile.model import Blas, Lockfile
+
+_WIDTH = 100
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def fact_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
+    """Give a row for each kind of fact that the lock holds."""
+    facts, session = lockfile.environment, lockfile.session
+    env = ", ".join(f"{name}={value}" for name, value in sorted(lockfile.image.env.items()))
+    rows = [
+        ("BLAS", ", ".join(map(_blas, facts.blas)) + (f" ({session.system_blas} here)" if session.system_blas else "")),
+        ("CPU", f"{facts.cpu} or better" if facts.cpu else ""),
+        *_lines("session", _variables(session.variables)),
+        ("image env", env),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _variables(variables: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{name}={value}" for name, value in sorted(variables.items()))
+    return f"{listed} (recorded, not applied)" if listed else ""
+
+
+def _lines(name: str, text: str) -> list[tuple[str, str]]:
+    """Break a long row between its words."""
+    lines = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [(name if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def warn_of_weak_cpu(lockfile: Lockfile, platform: str, talk: Talk) -> None:
+    """Say when this machine can't run what it builds; building it is fine, it may be for another machine."""
+    needed = lockfile.environment.cpu
+    if not needed or platform != "linux/amd64":
+        return
+    try:
+        machine = level_of_machine(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return
+    if is_below(machine, needed):
+        talk.warn(
+            f"The lock's binaries need a CPU of level {needed}, and this machine has "
+            f"{machine or 'the x86-64 baseline'}: the image can be built here and not be run"
+        )
+
+
+def _blas(row: Blas) -> str:
+    if row.provider == SYSTEM:
+        users = f" for {', '.join(row.needed_by)}" if row.needed_by else ""
+        return f"the system's {row.file}{users}"
+    return f"{row.library} {row.version}".rstrip() + f" of {row.provider}"
