@@ -14,7 +14,7 @@ from envcap.scan.hardlinks import MAX_FOLDERS
 from envcap.taint import Taint
 from envcap.world import open_world
 
-SHORT: Final = DiffLimits(files=5, lines=20)
+SHORT: Final = DiffLimits(files=5, lines=12)
 """What a summary shows."""
 
 WHOLE: Final = DiffLimits(files=10_000, lines=1000)

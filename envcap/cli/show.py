@@ -6,7 +6,7 @@ from pathlib import Path
 from envcap.blobs import kept_hashes, open_lock
 from envcap.cli.facts import fact_rows
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
-from envcap.cli.talk import print_data, visible
+from envcap.cli.talk import print_data, visible_lines
 from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lockfile.codec import to_table
@@ -56,11 +56,6 @@ def show_command(
     if any(package.patches for package in lockfile.packages):
         # A summary asks nobody: it shows the diffs of which this machine has both sides.
         print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
-
-
-def visible_lines(text: str) -> str:
-    """Make each line safe for a terminal."""
-    return "\n".join(visible(line) for line in text.splitlines())
 
 
 def _head(lockfile: Lockfile) -> list[tuple[str, str]]:

@@ -14,11 +14,12 @@ from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, wr
 from envcap.cli.facts import fact_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
-from envcap.cli.talk import Talk, print_data, visible
+from envcap.cli.talk import Talk, print_data, visible, visible_lines
 from envcap.environment import Finding, FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
+from envcap.lock.pypi_result import Proven
 from envcap.lock.unowned_capture import UnownedGroup
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
@@ -199,7 +200,8 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     lock, counts = found.lockfile, _counts(found)
     notes = len(found.findings) - len(warnings)
     pages = sum(result.pages for result in found.results)
-    read = sum(result.received for result in found.results) - pages
+    read = sum(result.received - result.pages for result in found.results if isinstance(result, Proven))
+    others = sum(result.received - result.pages for result in found.results if not isinstance(result, Proven))
     wheels = sum(artifact.size for row in lock.packages for artifact in row.artifacts if artifact.source != CAPTURED)
     interpreter = {"debian": "Debian's own", "standalone": "python-build-standalone"}.get(
         lock.interpreter.origin, "captured"
@@ -208,7 +210,7 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     captured = f"{counted(counts['captured'], 'package')}, {counted(counts['unowned'], 'unowned file')}"
     rows = [
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
-        ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_pages(pages)}"),
+        ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_more(pages, others)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         *_unowned(found.unowned),
         *_startup(found.findings),
@@ -218,11 +220,12 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),
     ]
-    print_data(table(rows))
-    for line in origin_lines(lock):
-        print_data(visible(line))
+    # The table comes last: it is what one looks for, and a long list would push it away.
     if patches:
-        print_data(f"\n{patched_files(patches)}")
+        print_data(f"{patched_files(patches)}\n")
+    if lines := origin_lines(lock):
+        print_data(visible_lines("\n".join(lines)) + "\n")
+    print_data(table(rows))
     aside = f", {counted(notes, 'note')}" if notes else ""
     talk.say(
         f"Wrote {folder / LOCK_NAME} in {seconds:.1f} s{aside}. Next: envcap rebuild {visible(str(folder))} --load"
@@ -256,8 +259,10 @@ def _startup(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     return [("run at start", ", ".join(names[:_STARTUP_SHOWN]) + more)] if names else []
 
 
-def _pages(received: int) -> str:
-    return f" and {human_size(received)} of index pages" if received else ""
+def _more(pages: int, others: int) -> str:
+    parts = [f"{human_size(pages)} of index pages"] if pages else []
+    parts += [f"{human_size(others)} for the other packages"] if others else []
+    return "".join(f" and {part}" for part in parts)
 
 
 def _patched(found: Snapshot) -> str:

@@ -77,3 +77,8 @@ def print_data(text: str) -> None:
     """Write data to standard output."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
+
+
+def visible_lines(text: str) -> str:
+    """Make each line safe for a terminal."""
+    return "\n".join(visible(line) for line in text.splitlines())

@@ -1,5 +1,7 @@
 """Which packages of Debian bring modules that an environment sees, and whether their files are as they came.
 
+A plain environment on Debian's own Python sees no more of them than what completes the standard library.
+
 A package that is as it came need not be captured: it is pinned as a whole, and its files go into the image with it.
 One whose files were edited, or that no archive has, is not: its files are captured like anybody's. They then come
 first in the image's module path, so that they are seen and not the archive's.
@@ -16,6 +18,7 @@ from envcap.scan.dpkg import DpkgPackage, parse_os_release, read_dpkg, read_smal
 from envcap.scan.sites import Beyond, Site
 
 _INTERPRETER = re.compile(r"(?:lib)?python\d+\.\d+(?:-minimal|-stdlib)?\Z")
+_TOOL = re.compile(r"python\d+\.\d+-venv|idle-python.*|libpython\d+\.\d+-testsuite\Z")
 _MODULE = re.compile(r"(?:[A-Za-z_]\w*/)*[A-Za-z_][\w.-]*\.(?:py|so)\Z")
 _NAMED = 3
 
@@ -46,9 +49,11 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
         beyond: Where the database is, and what it is not to be believed about.
     """
     folders = [site.path for site in sites if not site.of_user]
-    if not folders:
-        return OsPackages()
     stdlib = interpreter.paths["stdlib"]
+    # dpkg's database lies in `var/lib/dpkg` below the root of the system that it describes.
+    system = beyond.dpkg.parent.parent.parent / "usr" / "lib"
+    if not folders and not stdlib.startswith(f"{system}/"):
+        return OsPackages()  # an environment that sees nothing of the operating system, not even its Python
     packages = read_dpkg(beyond.dpkg, [*folders, stdlib])
     is_debian = parse_os_release(read_small(beyond.os_release)).get("ID") == "debian" and any(
         f"{stdlib}/os.py" in package.paths for package in packages
@@ -62,13 +67,14 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
         if changes:
             findings.append(_edited(package, changes, folders))
         if is_debian and not changes and package.name not in beyond.foreign:
-            if mine or _brings_modules(package, stdlib):
+            if mine or _brings_modules(package, stdlib, tools=bool(folders)):
                 pinned.append(package)
         elif mine:
             claims[package.name] = mine
     foreign = sorted(package.name for package in packages if is_debian and package.name in beyond.foreign)
     if foreign:
-        message = f"No archive of Debian has {', '.join(foreign)}: of these, only the modules are taken, by file"
+        taken = "of these, only the modules are taken, by file" if folders else "the image will lack their modules"
+        message = f"No archive of Debian has {', '.join(foreign)}: {taken}"
         findings.append(Finding(code="os-package-foreign", message=message))
     if claims and not is_debian:
         findings.append(unpinned(len(claims)))
@@ -80,9 +86,12 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
     )
 
 
-def _brings_modules(package: DpkgPackage, stdlib: str) -> bool:
-    """Tell whether a package completes the standard library (tkinter, distutils), the interpreter's own aside."""
-    if _INTERPRETER.match(package.name):
+def _brings_modules(package: DpkgPackage, stdlib: str, *, tools: bool) -> bool:
+    """Tell whether a package completes the standard library (tkinter, distutils), the interpreter's own aside.
+
+    What makes environments, edits code or tests Python is wanted of a whole Python only.
+    """
+    if _INTERPRETER.match(package.name) or (not tools and _TOOL.match(package.name)):
         return False
     start = f"{stdlib}/"
     return any(

@@ -250,6 +250,20 @@ def test_packages_that_complete_the_standard_library_are_pinned_and_the_interpre
     assert [one.name for one in debian.scan().os_packages] == ["python3-tk", "python3-yaml"]
 
 
+def test_a_plain_environment_on_debian_s_python_has_what_completes_its_standard_library(debian: FakeDebian) -> None:
+    debian.install("python3-distutils", {"lib/python3.11/distutils/core.py": ""})
+    debian.install("python3.11-venv", {"lib/python3.11/ensurepip/__init__.py": ""})
+    debian.install("idle-python3.11", {"lib/python3.11/idlelib/run.py": ""})
+    prefix = make_env(debian.root)
+    assert [one.name for one in debian.scan(prefix).os_packages] == ["python3-distutils"]
+    (finding,) = debian.scan(prefix, foreign=frozenset({"python3-distutils"})).findings
+    assert finding.message == "No archive of Debian has python3-distutils: the image will lack their modules"
+    elsewhere = {"stdlib": "/opt/python/lib/python3.11", "platstdlib": "/opt/python/lib/python3.11"}
+    own = dict.fromkeys(("purelib", "platlib", "scripts", "data"), f"{prefix}/{SITE}")
+    debian.changes = {"paths": {**elsewhere, **own}}
+    assert debian.scan(prefix).os_packages == ()
+
+
 def test_files_beside_debian_s_that_nobody_owns_are_kept(debian: FakeDebian) -> None:
     write(debian.usr, {f"{DIST}/by_hand.py": "x", f"{DIST}/README": "Debian's", f"{LOCAL}/hook.pth": "import x\n"})
 
