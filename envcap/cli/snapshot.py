@@ -222,9 +222,9 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     ]
     # The table comes last: it is what one looks for, and a long list would push it away.
     if patches:
-        print_data(f"{patched_files(patches)}\n")
+        print_data(f"{patched_files(patches)}\n\n")
     if lines := origin_lines(lock):
-        print_data(visible_lines("\n".join(lines)) + "\n")
+        print_data(visible_lines("\n".join(lines)) + "\n\n")
     print_data(table(rows))
     aside = f", {counted(notes, 'note')}" if notes else ""
     talk.say(
