@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
 from envcap.scan.develop import develop_metadata, settle_develop_files
+from envcap.scan.files import name_fault, shown
 from envcap.scan.finders import imported_by, read_finder
 from envcap.scan.outside import read_file
 from envcap.wheel.layout import is_bytecode
@@ -95,21 +96,24 @@ def _expand(distribution: Distribution, environment: Environment) -> tuple[Distr
     own = {pointer.path for pointer in pointers if _is_read(pointer.location(prefix))}
     kept = [file for file in distribution.files if file.path not in own]
     taken = {file.path for file in kept}
-    added = [
-        file
-        for path, source in sorted(found.items())
-        if f"{site}/{path}" not in taken and (file := read_file(f"{site}/{path}", source)) is not None
-    ]
+    wanted = {f"{site}/{path}": source for path, source in sorted(found.items()) if f"{site}/{path}" not in taken}
+    refused = [path for path in wanted if name_fault(path)]
+    added = [file for path in wanted.keys() - refused if (file := read_file(path, wanted[path])) is not None]
     if not added:
         message = f"{distribution.name} is editable and its code was not found: the image can't import it"
         finding = Finding(code="editable-lost", message=message, path=distribution.directory)
         return _without_places(distribution, pointers, prefix), finding
     count = "1 file" if len(added) == 1 else f"{len(added)} files"
     message = f"{distribution.name} is editable: what it makes importable is captured as it is now ({count})"
+    level = FindingLevel.NOTE
+    if refused:
+        message += f", but not {shown(refused[0])}: its name {name_fault(refused[0])}"
+        message += f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        level = FindingLevel.WARNING
     files = tuple(sorted([*kept, *added], key=lambda file: file.path))
     return (
         replace(distribution, files=files),
-        Finding(code="editable-captured", message=message, path=distribution.directory, level=FindingLevel.NOTE),
+        Finding(code="editable-captured", message=message, path=distribution.directory, level=level),
     )
 
 
@@ -120,7 +124,7 @@ def _is_read(pointer: Path) -> bool:
 
 def _without_places(distribution: Distribution, pointers: list[InstalledFile], prefix: Path) -> Distribution:
     """Leave out pointers that name a folder of this machine: an image has no use for it, and it names the user."""
-    if not any(_PLACE.search(_text(prefix / pointer.path)) for pointer in pointers):
+    if not any(_PLACE.search(_text(pointer.location(prefix))) for pointer in pointers):
         return distribution
     own = {pointer.path for pointer in pointers}
     return replace(distribution, files=tuple(file for file in distribution.files if file.path not in own))
@@ -131,7 +135,7 @@ def find_pointers(distribution: Distribution, environment: Environment) -> list[
     site = f"{environment.site_packages}/"
     top = {name: file for file in distribution.files if "/" not in (name := file.path.removeprefix(site))}
     pointers = [file for name, file in top.items() if name.endswith((".pth", ".egg-link")) and not file.target]
-    started = {f"{name}.py" for file in pointers for name in imported_by(_text(environment.prefix / file.path))}
+    started = {f"{name}.py" for file in pointers for name in imported_by(_text(file.location(environment.prefix)))}
     finders = [file for name, file in top.items() if name in started or name.startswith(_SETUPTOOLS)]
     return [*pointers, *(file for file in finders if not file.target)]
 

@@ -43,6 +43,17 @@ def test_all_of_a_source_folder_takes_its_place(tmp_path: Path) -> None:
     assert "editable-captured" in {finding.code for finding in environment.findings}
 
 
+def test_a_file_whose_name_no_image_can_hold_is_left_out_and_named(tmp_path: Path) -> None:
+    root = project(tmp_path / "proj", "src/proj/__init__.py", "src/proj/a\\b.py", "src/proj/.wh.x", "src/proj/\x1b.txt")
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "proj", {"proj.pth": f"{root}/src\n"}, metadata={"direct_url.json": EDITABLE})
+    environment = scanned(prefix)
+    assert list(importable(environment)) == ["proj/__init__.py"]
+    (message,) = [one.message for one in environment.findings if one.code == "editable-captured"]
+    assert message.endswith("is not UTF-8 or holds control characters (and 1 more)")
+    assert "\x1b" not in message
+
+
 def test_of_a_project_s_root_only_packages_and_modules_are_taken(tmp_path: Path) -> None:
     root = project(tmp_path / "proj", "pyproject.toml", "proj/__init__.py", "mod.py", "setup.py", "notes/a.md")
     project(root, "tests/__init__.py", "README.md")
