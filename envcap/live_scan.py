@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envcap.environment import Environment
+from envcap.environment import Environment, Finding, InterpreterFacts
+from envcap.errors import ScanError
 from envcap.lock.debian import NO_PINS, Pins
-from envcap.lock.pypi import platform_of
+from envcap.lock.pypi import PLATFORMS, platform_of
 from envcap.project.build import Builder, build_environ
 from envcap.project.lost import build_lost
 from envcap.scan import Beyond, scan_environment
@@ -76,8 +77,21 @@ def scan_live(
         )
 
     environment = scan(frozenset())
+    check_platform(environment.interpreter)
     foreign = find_foreign_packages(environment, platform_of(environment), suite, pins, world)
-    return _complete_editables(scan(foreign) if foreign else environment, world, step, build=place.build)
+    if foreign:
+        environment = scan(foreign) if environment.system_site_packages else _without(environment, foreign)
+    return _complete_editables(environment, world, step, build=place.build)
+
+
+def _without(environment: Environment, foreign: frozenset[str]) -> Environment:
+    """Do without packages that complete the standard library and that no archive has: it is not looked into by file."""
+    message = f"No archive of Debian has {', '.join(sorted(foreign))}: the image will lack their modules"
+    return replace(
+        environment,
+        os_packages=tuple(row for row in environment.os_packages if row.name not in foreign),
+        findings=(*environment.findings, Finding(code="os-package-foreign", message=message)),
+    )
 
 
 def _complete_editables(
@@ -90,3 +104,23 @@ def _complete_editables(
         run = SubprocessRunner(build_environ(environ))
         found = build_lost(found, Builder(store=world.store, run=run, offline=world.machine.offline), step)
     return add_checkouts(add_outside_elf(found), run=SubprocessRunner(git_environ(environ)))
+
+
+def check_platform(facts: InterpreterFacts) -> None:
+    """Refuse an interpreter that no image can hold.
+
+    Raises:
+        ScanError: It is for another system, processor or C library.
+    """
+    machine, system = facts.markers.get("platform_machine", ""), facts.markers.get("sys_platform", "")
+    if system != "linux" or machine not in PLATFORMS:
+        raise ScanError(
+            f"The environment is for {system or 'an unknown system'} on {machine or 'an unknown machine'} "
+            f"(expected linux on {' or '.join(PLATFORMS)})",
+            hint="take the snapshot on a Linux machine or in a Linux virtual machine",
+        )
+    if "musl" in facts.soabi:
+        raise ScanError(
+            "The environment's Python was built for musl (expected glibc: an image has Debian's libraries)",
+            hint="make the environment anew on a Python for glibc, such as uv's `cpython-3.12-linux-x86_64-gnu`",
+        )

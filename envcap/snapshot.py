@@ -10,8 +10,7 @@ from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
 from envcap.digest import Digest
 from envcap.entry import Content
-from envcap.environment import Environment, Finding, FindingLevel, InterpreterFacts
-from envcap.errors import ScanError
+from envcap.environment import Environment, Finding, FindingLevel
 from envcap.files import FileContent
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
@@ -21,7 +20,7 @@ from envcap.lock.blas import find_blas
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.host_code import host_code_findings
 from envcap.lock.image_env import image_variables
-from envcap.lock.pypi import PLATFORMS, platform_of, prove_distributions
+from envcap.lock.pypi import platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lock.readable import as_readable
 from envcap.lock.session import lock_session, prefix_roots
@@ -119,7 +118,6 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     """
     with talk.step("Scanning") as step:
         environment = _scan(request, world, step)
-    check_platform(environment.interpreter)
     platform = platform_of(environment)
     image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
@@ -297,23 +295,3 @@ def _interpreter_sources(interpreter: Interpreter) -> list[Source]:
 def _sorted_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
     by_name = {source.name: source for source in sources}
     return tuple(by_name[name] for name in sorted(by_name))
-
-
-def check_platform(facts: InterpreterFacts) -> None:
-    """Refuse an interpreter that no image can hold.
-
-    Raises:
-        ScanError: It is for another system, processor or C library.
-    """
-    machine, system = facts.markers.get("platform_machine", ""), facts.markers.get("sys_platform", "")
-    if system != "linux" or machine not in PLATFORMS:
-        raise ScanError(
-            f"The environment is for {system or 'an unknown system'} on {machine or 'an unknown machine'} "
-            f"(expected linux on {' or '.join(PLATFORMS)})",
-            hint="take the snapshot on a Linux machine or in a Linux virtual machine",
-        )
-    if "musl" in facts.soabi:
-        raise ScanError(
-            "The environment's Python was built for musl (expected glibc: an image has Debian's libraries)",
-            hint="make the environment anew on a Python for glibc, such as uv's `cpython-3.12-linux-x86_64-gnu`",
-        )

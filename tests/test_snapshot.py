@@ -10,10 +10,11 @@ import pytest
 from envcap.blobs import kept_hashes, open_lock
 from envcap.environment import EntryPoint, FindingLevel, InterpreterFacts, OsPackage
 from envcap.errors import ScanError
+from envcap.live_scan import check_platform
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lockfile.model import Lockfile
 from envcap.scan import SubprocessRunner, scan_environment
-from envcap.snapshot import Snapshot, SnapshotRequest, check_platform, take_snapshot
+from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
 from envcap.system import find_foreign_packages
 from tests.flow import Flow, Wheel, install_wheel, make_flow
 from tests.interpreter.fakes import build_python

@@ -73,8 +73,7 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
             claims[package.name] = mine
     foreign = sorted(package.name for package in packages if is_debian and package.name in beyond.foreign)
     if foreign:
-        taken = "of these, only the modules are taken, by file" if folders else "the image will lack their modules"
-        message = f"No archive of Debian has {', '.join(foreign)}: {taken}"
+        message = f"No archive of Debian has {', '.join(foreign)}: of these, only the modules are taken, by file"
         findings.append(Finding(code="os-package-foreign", message=message))
     if claims and not is_debian:
         findings.append(unpinned(len(claims)))
