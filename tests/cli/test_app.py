@@ -163,7 +163,18 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(flow: Flow) -> None:
     python.write_text("#!/bin/sh\necho started >&2\nexec sleep 60\n")
     python.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-m", "envcap", "snapshot", str(flow.prefix), "--output", str(flow.locks)],
+        # A shell's background job has interrupts ignored, and so would this process.
+        [
+            "env",
+            "--default-signal=INT",
+            sys.executable,
+            "-m",
+            "envcap",
+            "snapshot",
+            flow.prefix,
+            "--output",
+            flow.locks,
+        ],
         env=spawn_environ(flow),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
