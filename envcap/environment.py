@@ -195,6 +195,78 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CondaPath:
+    """One file of a conda package, as `info/paths.json` or a record of the prefix says.
+
+    Attributes:
+        path: Relative to the prefix (in an archive: as it is there).
+        kind: `hardlink` (any regular file), `softlink`, `directory` or `unix_python_entry_point`.
+        sha256: Hash of the archive's bytes, or empty where nobody wrote it down.
+        size: Bytes in the archive, or -1.
+        placeholder: The prefix that the package was built in, where the file holds it, else empty.
+        binary: Whether the placeholder lies in C strings.
+        installed_sha256: Hash of the installed bytes as the installer wrote it down, or empty.
+    """
+
+    path: str
+    kind: str = "hardlink"
+    sha256: str = ""
+    size: int = -1
+    placeholder: str = ""
+    binary: bool = False
+    installed_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaRecord:
+    """One installed conda package, by its record in `conda-meta`.
+
+    Attributes:
+        name: Package name.
+        version: Its version.
+        build: Build string.
+        build_number: Build number.
+        channel: Name of its channel, without host: `conda-forge`, `pkgs/main`.
+        channel_url: Scrubbed URL of the channel (never written to a lock unless `https`), or empty.
+        subdir: `linux-64`, `noarch`.
+        file: Archive's file name.
+        size: Bytes of the archive, or -1.
+        md5: Its MD5, or empty.
+        sha256: Its sha256, or empty.
+        noarch: `python`, `generic` or empty.
+        requested: The specs by which a user asked for it, sorted.
+        depends: What it needs, as installed (channels correct what archives say).
+        constrains: What it does not go with.
+        directory: Its record, relative to the prefix.
+        paths: Its files, sorted; bytecode left out.
+        files: Those that are there and hold its bytes, or edited ones; sorted by path.
+        missing: Paths that are gone, sorted.
+        lost: Paths that another package wrote last, sorted.
+    """
+
+    name: str
+    version: str
+    build: str
+    build_number: int = 0
+    channel: str
+    channel_url: str = ""
+    subdir: str
+    file: str
+    size: int = -1
+    md5: str = ""
+    sha256: str = ""
+    noarch: str = ""
+    requested: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    directory: str
+    paths: tuple[CondaPath, ...] = ()
+    files: tuple[InstalledFile, ...] = ()
+    missing: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterpreterFacts:
     """What the isolated probe of the interpreter said (`-I -S`, standard library only). Absolute paths.
 
@@ -286,6 +358,8 @@ class Environment:
         kind: `venv`, `system` or `conda`.
         interpreter: What its interpreter said.
         distributions: Sorted by normalised name.
+        conda: The packages of a conda prefix, sorted by name.
+        baked_prefixes: Where a conda prefix was when its packages were installed, as they spell it; never locked.
         unowned: Files under the prefix that no distribution, interpreter or installer owns, sorted.
         ignored: How many files were left out, by reason (`bytecode`, `cache`, `installer`, `interpreter`, …).
         elf: What the binaries need from the operating system.
@@ -300,6 +374,8 @@ class Environment:
     kind: str
     interpreter: InterpreterFacts
     distributions: tuple[Distribution, ...] = ()
+    conda: tuple[CondaRecord, ...] = ()
+    baked_prefixes: tuple[str, ...] = ()
     unowned: tuple[InstalledFile, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     elf: ElfFacts = field(default_factory=ElfFacts)

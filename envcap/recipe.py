@@ -16,12 +16,20 @@
    hash of their name; unowned files; last the environment's own files. At most 40 (`plan.py`).
 6. OS packages are unpacked without maintainer scripts, with the nine fix-ups in their own layer (`build/debian/`).
 7. Config and manifest are RFC 8785 canonical JSON; `created` is the epoch; no history, no tool version (`oci/`).
+8. A conda environment lies in `opt/conda`. Its packages come in place of the interpreter's layer: one layer per
+   package of 1 MB or more, the rest in 8 buckets, as for wheels. Per package: the files of `info/paths.json` without
+   bytecode, noarch Python placed, placeholders replaced (texts anywhere, C strings padded with NULs), entry points in
+   the recipe's own words, modes by rule 2, and a `conda-meta` record that follows from the lock's row and the files
+   (`build/conda.py`, `build/conda_record.py`). No script of a package is run. `conda-meta/history` is empty.
 """
 
 RECIPE = 1
 
 ENVIRONMENT_ROOT = "opt/env"
 """Where a virtual environment lies in the image, relative to the root."""
+
+CONDA_ROOT = "opt/conda"
+"""Where a conda environment lies in the image, relative to the root."""
 
 PYTHON_ROOT = "opt/python"
 """Where a standalone or captured interpreter lies in the image, relative to the root."""

@@ -1,0 +1,65 @@
+"""The table of a conda package's files, as `info/paths.json` and the records of a prefix write it.
+
+Source: CEP 34 (contents of conda packages), conda's `models/package_info.py` (`PathType`, `FileMode`).
+"""
+
+import re
+from collections.abc import Mapping
+
+from envcap.digest import is_sha256
+from envcap.environment import CondaPath
+
+HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT = "hardlink", "softlink", "directory", "unix_python_entry_point"
+KINDS = frozenset({HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT})
+TEXT, BINARY = "text", "binary"
+
+_GENERATED = frozenset({"pyc_file", "linked_package_record"})
+_UNSAFE = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|[\0-\x1f\x7f\ud800-\udfff\\]")
+
+
+def read_path(row: object) -> CondaPath | None:
+    """Read one row; None if it is none, names a path outside the prefix, or a file that installers make themselves."""
+    if not isinstance(row, Mapping):
+        return None
+    path, kind = row.get("_path"), row.get("path_type", HARDLINK)
+    if not isinstance(path, str) or not is_inside(path) or kind not in KINDS:
+        return None
+    size, placeholder, mode = row.get("size_in_bytes"), row.get("prefix_placeholder"), row.get("file_mode")
+    has_placeholder = isinstance(placeholder, str) and placeholder != "" and kind == HARDLINK
+    return CondaPath(
+        path=path,
+        kind=kind,
+        sha256=_sha256(row.get("sha256")),
+        size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else -1,
+        placeholder=str(placeholder) if has_placeholder else "",
+        binary=has_placeholder and mode == BINARY,
+        installed_sha256=_sha256(row.get("sha256_in_prefix")),
+    )
+
+
+def is_generated_row(row: object) -> bool:
+    """Tell whether a row is of a file that installers make: bytecode, or the record itself."""
+    return isinstance(row, Mapping) and row.get("path_type") in _GENERATED
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a path is a plain one below the prefix."""
+    return _UNSAFE.search(path) is None
+
+
+def place_noarch(path: str, site_packages: str) -> str:
+    """Give the place of a file of a noarch Python package.
+
+    Args:
+        path: In the archive.
+        site_packages: Of the prefix, such as `lib/python3.11/site-packages`.
+    """
+    if path.startswith("site-packages/"):
+        return f"{site_packages}/{path.removeprefix('site-packages/')}"
+    if path.startswith("python-scripts/"):
+        return f"bin/{path.removeprefix('python-scripts/')}"
+    return path
+
+
+def _sha256(value: object) -> str:
+    return value if isinstance(value, str) and is_sha256(value) else ""
