@@ -17,7 +17,7 @@ settings.register_profile(
 )
 settings.load_profile("envcap")
 
-_OURS = ("ENVCAP_", "PIP_", "UV_")
+_OURS = ("ENVCAP_", "PIP_", "UV_", "CONDA", "MAMBA")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +31,7 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def _own_machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Give each test a store of its own, and take the settings of pip and uv away from those that ask no index.
+    """Give each test a store of its own, and take the settings of pip, uv and conda away from those that ask no index.
 
     Tests marked `network` keep them: they are how this machine finds its package index and its Debian mirror.
     """

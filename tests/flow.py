@@ -95,10 +95,11 @@ class Flow:
 
     root: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    environment: str = "env"
 
     @property
     def prefix(self) -> Path:
-        return self.root / "env"
+        return self.root / self.environment
 
     @property
     def wheels(self) -> Path:
@@ -209,7 +210,7 @@ def make_flow(root: Path, *, python: str = "") -> Flow:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[machine]
     build_archive(
         flow.mirror,
-        Pocket(suite="bookworm", debs=_debs(environment, architecture)),
+        Pocket(suite="bookworm", debs=debs_for(environment, architecture)),
         architectures=(architecture,),
     )
     return flow
@@ -253,7 +254,7 @@ def _put(path: Path, data: bytes, mode: int) -> Path:
     return path
 
 
-def _debs(environment: Environment, architecture: str) -> tuple[Deb, ...]:
+def debs_for(environment: Environment, architecture: str) -> tuple[Deb, ...]:
     """Give an archive that answers what this machine's interpreter needs."""
     facts = environment.interpreter
     provided = {"libc.so.6", "libm.so.6", "libgcc_s.so.1"}

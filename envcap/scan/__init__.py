@@ -20,8 +20,10 @@ from envcap.scan.assemble import (
     sort_findings,
 )
 from envcap.scan.bytecode import unchecked_bytecode
+from envcap.scan.conda_owners import CONDA, SKIPPED_FOLDERS, assign_conda_owners
+from envcap.scan.conda_prefix import complete_records, find_baked_prefixes
 from envcap.scan.distributions import children
-from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
+from envcap.scan.elf import ElfSource, InterpreterElfs, find_interpreter_elfs, read_elf_facts
 from envcap.scan.files import Tree, walk_tree
 from envcap.scan.furniture import BYTECODE
 from envcap.scan.hashing import HashedFile, HashTree, hash_tree
@@ -73,16 +75,17 @@ def scan_environment(
     """
     tell = progress or (lambda _phase, _done, _total: None)
     place = open_interpreter(executable) if executable else open_prefix(prefix)
-    is_venv = place.kind == "venv"
+    is_conda, has_prefix = place.kind == CONDA, place.kind != "system"
     tell("probe", 0, 1)
     interpreter = probe_interpreter(place.executable, run=run)
     tell("probe", 1, 1)
     tell("walk", 0, 1)
     # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
-    tree = walk_tree(str(place.prefix)) if is_venv else Tree(prefix=str(interpreter.prefix), files={})
+    skip = SKIPPED_FOLDERS if is_conda else frozenset()
+    tree = walk_tree(str(place.prefix), skip=skip) if has_prefix else Tree(prefix=str(interpreter.prefix), files={})
     tell("walk", 1, 1)
     reader = TreeReader(tree)
-    sites = _site_folders(tree, interpreter) if is_venv else (layout_of(interpreter.version).site_packages,)
+    sites = _site_folders(tree, interpreter) if has_prefix else (layout_of(interpreter.version).site_packages,)
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
     candidates, doubtful = _hashable(tree, sites[0])
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
@@ -91,13 +94,16 @@ def scan_environment(
         hashing = pool.submit(hashes, tree, candidates)
         tell("metadata", 0, 1)
         installed = read_installed(reader, sites, roots)
-        ownership = assign_owners(reader, installed)
+        conda = assign_conda_owners(reader, installed, hashing.result()[0]) if is_conda else None
+        installed, ownership = conda.rest if conda else (installed, assign_owners(reader, installed))
         tell("metadata", 1, 1)
         tell("hash", 0, 1)
         every_hash, every_finding = hashing.result()
     unread = frozenset(doubtful).intersection(ownership.unowned)
     late_hash, late_finding = hashes(tree, [row for row in doubtful.items() if row[0] not in unread])
-    kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
+    kept = sorted(
+        {path for paths in (*ownership.owned, ownership.unowned, conda.paths if conda else ()) for path in paths}
+    )
     regular = [path for path in kept if not tree.files[path].is_link]
     both = {**every_hash, **late_hash}
     hashed = {path: both[path] for path in regular if path in both}
@@ -106,8 +112,9 @@ def scan_environment(
     tell("hash", 1, 1)
     outside = visible_sites(
         interpreter,
-        prefix=tree.prefix if is_venv else "",
-        sees_base=place.system_site_packages,
+        prefix=tree.prefix if has_prefix else "",
+        # conda's Python is no virtual environment's: it sees the user's own packages.
+        sees_base=place.system_site_packages or is_conda,
         beyond=beyond or Beyond(),
     )
     os_packages = find_os_packages(interpreter, outside, beyond or Beyond())
@@ -118,7 +125,13 @@ def scan_environment(
     for site in sites:
         note_startup_code(reader, site, children(tree, site), own)
     stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed, unread), layers, target=sites[0])
-    elf, elf_findings = _read_elf(tree, interpreter, kept, hashed, stack.elf) if binaries else (ElfFacts(), ())
+    # conda's interpreter is one of its packages.
+    own_elfs = (
+        InterpreterElfs(sources=(), bundled=None, base_prefix=place.prefix)
+        if conda
+        else find_interpreter_elfs(interpreter)
+    )
+    elf, elf_findings = _read_elf(tree, own_elfs, kept, hashed, stack.elf) if binaries else (ElfFacts(), ())
     tell("elf", 1, 1)
     distributions = stack.distributions
     findings: list[Finding] = [*tree.findings, *reader.findings, *hash_findings, *elf_findings]
@@ -127,10 +140,12 @@ def scan_environment(
     findings += unchecked_bytecode(tree.prefix, ownership.ignored.get(BYTECODE, ()) if binaries else ())
     findings += [*duplicate_findings(joined), *twin_findings, *link_findings(tree, kept)]
     return Environment(
-        prefix=place.prefix if is_venv else interpreter.prefix,
+        prefix=place.prefix if has_prefix else interpreter.prefix,
         kind=place.kind,
         interpreter=interpreter,
         distributions=distributions,
+        conda=complete_records(conda, tree, hashed, distributions) if conda else (),
+        baked_prefixes=find_baked_prefixes(reader, place.prefix) if conda else (),
         unowned=stack.unowned,
         ignored=_sum(
             [count_ignored(tree, ownership, len(wanted - unread) - len(hashed)), *(one.ignored for one in layers)]
@@ -155,7 +170,7 @@ def _hashable(tree: Tree, site: str) -> tuple[list[tuple[str, int]], dict[str, i
 
 def _read_elf(
     tree: Tree,
-    interpreter: InterpreterFacts,
+    interpreter: InterpreterElfs,
     kept: list[str],
     hashed: dict[str, HashedFile],
     more: Sequence[ElfSource],
@@ -166,7 +181,7 @@ def _read_elf(
         if content.is_elf
     ]
     links = [path for path in kept if tree.files[path].is_link and not tree.leaves_prefix(path)]
-    return read_elf_facts([*sources, *more], find_interpreter_elfs(interpreter), aliases=links)
+    return read_elf_facts([*sources, *more], interpreter, aliases=links)
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -92,10 +92,11 @@ class _Walk:
         self.findings.append(Finding(code=code, message=message, path=path))
 
 
-def walk_tree(prefix: str, *, start: str = "") -> Tree:
+def walk_tree(prefix: str, *, start: str = "", skip: frozenset[str] = frozenset()) -> Tree:
     """List everything under `prefix`, an absolute path; nothing is opened, no symlink followed.
 
-    Only what lies below the folder `start`, relative to the prefix, if one is named.
+    Only what lies below the folder `start`, relative to the prefix, if one is named; the folders in `skip` are not
+    entered.
 
     What can't go into a lock or an image is left out with a finding: FIFOs, sockets and devices (`file-special`), names
     that no layer may hold (`file-name`, see `name_fault`), folders that can't be read (`file-unreadable`).
@@ -104,6 +105,8 @@ def walk_tree(prefix: str, *, start: str = "") -> Tree:
     pending = [start]
     while pending:
         folder = pending.pop()
+        if folder in skip:
+            continue
         try:
             entries = list(os.scandir(f"{prefix}/{folder}"))
         except OSError as error:

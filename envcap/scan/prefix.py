@@ -1,4 +1,4 @@
-"""Finds the environment that the user means: a virtual one with its `pyvenv.cfg` (PEP 405), or a whole Python."""
+"""Finds the environment that the user means: a virtual one (`pyvenv.cfg`, PEP 405), conda's, or a whole Python."""
 
 import os
 import re
@@ -15,13 +15,13 @@ _MAKE_ONE = "name a virtual environment or an interpreter, or activate an enviro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualEnvironment:
-    """A virtual environment on disk that has an interpreter, or a whole Python.
+    """A virtual or conda environment on disk that has an interpreter, or a whole Python.
 
     Attributes:
         prefix: Its folder, absolute, symlinks resolved.
         executable: `bin/python` in it, not resolved: resolving would lose the environment.
         config: `pyvenv.cfg`, keys in lower case.
-        kind: `venv` or `system`.
+        kind: `venv`, `conda` or `system`.
     """
 
     prefix: Path
@@ -93,10 +93,7 @@ def parse_config(text: str) -> dict[str, str]:
 def _open_prefix(prefix: Path) -> VirtualEnvironment:
     # conda first: a conda prefix may hold a pyvenv.cfg that somebody left behind.
     if (prefix / "conda-meta").is_dir():
-        raise ScanError(
-            f"{prefix} is a conda environment, which this release does not support yet",
-            hint="make a virtual environment with `python -m venv`, or wait for the next release",
-        )
+        return _open_conda(prefix.resolve(strict=True))
     config = prefix / "pyvenv.cfg"
     if not config.is_file():
         if _has_standard_library(prefix):
@@ -117,6 +114,17 @@ def _is_in_environment(executable: Path) -> bool:
     """Tell whether an interpreter belongs to an environment, be it a damaged one; shims and links don't."""
     prefix = executable.parent.parent
     return any((prefix / name).exists() for name in ("pyvenv.cfg", "conda-meta", "bin/activate"))
+
+
+def _open_conda(prefix: Path) -> VirtualEnvironment:
+    if not any(
+        (prefix / "bin" / name).is_symlink() or (prefix / "bin" / name).exists() for name in ("python", "pypy3")
+    ):
+        raise ScanError(
+            f"{prefix} is a conda environment without Python, which this release does not support yet",
+            hint="install `python` into it, or wait for the next release",
+        )
+    return VirtualEnvironment(prefix=prefix, executable=_find_executable(prefix), kind="conda")
 
 
 def _find_executable(prefix: Path) -> Path:

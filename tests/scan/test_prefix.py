@@ -81,12 +81,20 @@ def test_other_file_is_no_environment(tmp_path: Path) -> None:
         find_prefix(tmp_path / "requirements.txt", {})
 
 
-def test_conda_environment_is_not_supported_yet(tmp_path: Path) -> None:
+def test_conda_environment_is_found_by_its_records(tmp_path: Path) -> None:
     prefix = make_env(tmp_path)
     (prefix / "conda-meta").mkdir()
 
-    with pytest.raises(ScanError, match="conda environment") as caught:
-        find_prefix(None, {"CONDA_PREFIX": str(prefix)})
+    found = find_prefix(None, {"CONDA_PREFIX": str(prefix)})
+
+    assert (found.kind, found.prefix, found.executable) == ("conda", prefix, prefix / "bin/python")
+
+
+def test_conda_environment_without_python_is_not_supported_yet(tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+
+    with pytest.raises(ScanError, match="is a conda environment without Python") as caught:
+        find_prefix(tmp_path, {})
     assert "next release" in caught.value.hint
 
 

@@ -1,0 +1,61 @@
+"""Completes the records of a conda prefix, and finds out where it was when its packages were installed."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from envcap.environment import CondaRecord, Distribution
+from envcap.scan.assemble import installed_files
+from envcap.scan.conda_owners import CondaOwners
+from envcap.scan.files import Tree
+from envcap.scan.hashing import HashedFile
+from envcap.scan.reader import TreeReader
+
+_SHEBANG = re.compile(rb"#![ \t]*(/[^\n]*?)/bin/[^/\n]+(?:[ \t][^\n]*)?\n")
+_CONFIGURED = re.compile(rb"'prefix': '(/[^'\n]*)'")
+_SYSCONFIG = re.compile(r"lib/python3\.\d+t?/_sysconfigdata_[^/]*\.py\Z")
+_HEAD = 512
+_MOST = 3
+
+
+def complete_records(
+    conda: CondaOwners, tree: Tree, hashed: Mapping[str, HashedFile], distributions: Iterable[Distribution]
+) -> tuple[CondaRecord, ...]:
+    """Give the records with their files; where a distribution of the user's own is seen first, theirs are lost."""
+    taken = {file.path for one in distributions for file in one.files}
+    found = []
+    for record, paths in zip(conda.records, conda.owned, strict=True):
+        lost = tuple(sorted({*record.lost, *taken.intersection(paths)}))
+        files = installed_files(tree, [path for path in paths if path not in taken], hashed)
+        found.append(replace(record, files=files, lost=lost))
+    return tuple(found)
+
+
+def find_baked_prefixes(reader: TreeReader, prefix: Path) -> tuple[str, ...]:
+    """Find the prefixes that the files may name, likeliest first: where it lies, and where it lay before it was moved.
+
+    Scripts and Python's build variables name it; the commonest names count.
+    """
+    found: Counter[bytes] = Counter()
+    for path, file in reader.tree.files.items():
+        if file.is_link:
+            continue
+        if path.startswith("bin/") and path.count("/") == 1:
+            match = _SHEBANG.match(_head(reader, path))
+            found.update([match[1]] if match else [])
+        elif _SYSCONFIG.match(path):
+            found.update(_CONFIGURED.findall(reader.read(path, limit=1 << 20) or b""))
+    own = str(prefix)
+    named = [name.decode("utf-8", "surrogateescape") for name, _ in found.most_common()]
+    others = [name for name in named if name not in {own, "", "/usr", "/usr/local"}]
+    return (own, *others[:_MOST])
+
+
+def _head(reader: TreeReader, path: str) -> bytes:
+    try:
+        with (Path(reader.tree.prefix) / path).open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
