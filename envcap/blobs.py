@@ -77,7 +77,8 @@ def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
         *lockfile.interpreter.artifacts,
         *(artifact for package in lockfile.packages for artifact in package.artifacts),
     ]
-    patches = [patch for package in lockfile.packages for patch in package.patches if patch.sha256]
+    patched = [package.patches for package in lockfile.packages] + [package.patches for package in lockfile.conda]
+    patches = [patch for patches in patched for patch in patches if patch.sha256]
     return (
         {artifact.sha256: artifact.size for artifact in artifacts if artifact.source == CAPTURED}
         | {patch.sha256: patch.size for patch in patches}

@@ -24,6 +24,7 @@ from envcap.interpreter import (
     lock_standalone,
 )
 from envcap.interpreter.capture import find_layout
+from envcap.lock.conda import lock_conda_interpreter
 from envcap.lockfile.model import Interpreter, SystemPackage
 from envcap.store.actions import action_key
 from envcap.world import World
@@ -38,6 +39,8 @@ def lock_interpreter(environment: Environment, platform: str, world: World) -> t
         EnvcapError: It can't be read, or its archive can't be fetched.
     """
     facts = environment.interpreter
+    if environment.kind == "conda":
+        return lock_conda_interpreter(facts), ()
     origin = origin_of(facts)
     match origin:
         case DebianInterpreter():

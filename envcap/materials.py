@@ -9,10 +9,18 @@ from typing import BinaryIO, assert_never
 
 from envcap.archives.access import FileReader
 from envcap.archives.zip import open_zip
+from envcap.build.conda_layer import (
+    conda_key,
+    conda_layer_entries,
+    live_conda_key,
+    live_layer_entries,
+    root_key,
+)
 from envcap.build.debian import system_entries
 from envcap.build.live import live_package_entries, pythons_named, spellings, unowned_entry
 from envcap.build.materials import Artifacts
 from envcap.build.package import RECORD_PROOFS, TREE_SUFFIX, environment_entry, package_entries, symlink_entry
+from envcap.build.reroot import reroot
 from envcap.canonical import rows_hash
 from envcap.entry import Entry
 from envcap.environment import Distribution, Environment
@@ -21,6 +29,7 @@ from envcap.files import FileContent
 from envcap.interpreter import captured_entries, standalone_entries
 from envcap.lockfile.model import Package
 from envcap.plan import (
+    CondaLayer,
     EnvironmentLayer,
     FilesLayer,
     InterpreterLayer,
@@ -54,10 +63,12 @@ class ArtifactMaterials:
                 return {"kind": "interpreter", "origin": origin, "artifact": layer.artifact.sha256}
             case PackagesLayer():
                 rows = [_package_key(package, layer.platform) for package in layer.packages]
-                return {"kind": "packages", "python": layer.layout.python, "packages": rows}
+                return {"kind": "packages", "python": layer.layout.python, "packages": rows} | root_key(layer)
+            case CondaLayer():
+                return conda_key(layer)
             case FilesLayer():
                 files = [[file.path, file.sha256, file.executable, file.target] for file in layer.files]
-                return {"kind": "files", "files": files}
+                return {"kind": "files", "files": files} | root_key(layer)
             case EnvironmentLayer():
                 raise BuildError("The environment's layer has no artifacts")
             case _:
@@ -73,11 +84,15 @@ class ArtifactMaterials:
                 archive = stack.enter_context(self.artifacts.artifact(layer.artifact).open("rb"))
                 return read(archive, spool=self._spool(stack))
             case PackagesLayer():
-                return [entry for package in layer.packages for entry in self._package(package, layer, stack)]
+                found = [entry for package in layer.packages for entry in self._package(package, layer, stack)]
+                return reroot(found, layer.root)
+            case CondaLayer():
+                return conda_layer_entries(layer, self.artifacts, self._spool(stack), stack)
             case FilesLayer():
-                return [
+                found = [
                     self._file(file.path, file.sha256, file.executable, file.target, file.size) for file in layer.files
                 ]
+                return reroot(found, layer.root)
             case EnvironmentLayer():
                 raise BuildError("The environment's layer has no artifacts")
             case _:
@@ -132,7 +147,9 @@ class LiveMaterials:
                     # Scripts are mapped by the prefix that they name.
                     "prefixes": sorted(prefix.hex() for prefix in spellings(self.environment.prefix)),
                     "packages": [self._key(package, layer.platform) for package in layer.packages],
-                }
+                } | root_key(layer)
+            case CondaLayer():
+                return live_conda_key(layer, self.environment)
             case _:
                 return self.artifacts.key(layer)
 
@@ -140,14 +157,18 @@ class LiveMaterials:
         """Give the entries of the live files."""
         match layer:
             case PackagesLayer():
-                return [entry for package in layer.packages for entry in self._package(package, layer.platform)]
+                found = [entry for package in layer.packages for entry in self._package(package, layer.platform)]
+                return reroot(found, layer.root)
+            case CondaLayer():
+                return live_layer_entries(layer, self.environment)
             case FilesLayer():
                 wanted = {file.path for file in layer.files}
-                return [
+                found = [
                     unowned_entry(file, prefix=self.environment.prefix)
                     for file in self.environment.unowned
                     if file.path in wanted
                 ]
+                return reroot(found, layer.root)
             case _:
                 return self.artifacts.entries(layer, stack)
 

@@ -13,8 +13,9 @@ from envcap.errors import StoreError
 from envcap.interpreter import find_python_mirror, standalone_url
 from envcap.interpreter.table import SOURCE as STANDALONE
 from envcap.lock.debian_deb import OpenDeb
-from envcap.lockfile.model import Artifact, Source, SystemPackage
-from envcap.plan import InterpreterLayer, LayerPlan, PackagesLayer, SystemLayer, artifact_of
+from envcap.lockfile.model import Artifact, CondaPackage, Source, SystemPackage
+from envcap.plan import CondaLayer, InterpreterLayer, LayerPlan, PackagesLayer, SystemLayer, artifact_of
+from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator, conda_artifact
 from envcap.sources.debian_locator import fetch_deb, locate_deb
 from envcap.sources.fetch import SIMPLE_INDEX, Fetcher
 from envcap.sources.index import IndexReader
@@ -57,12 +58,17 @@ class PinnedArtifacts:
         locators: dict[str, Locator] = {
             SIMPLE_INDEX: SimpleLocator(IndexReader(world.session), hints),
             STANDALONE: StandaloneLocator(find_python_mirror(world.machine.environ)),
+            CONDA_CHANNEL: CondaLocator(
+                world.conda,
+                {source.name: source.url for source in sources if source.kind == CONDA_CHANNEL},
+                offline=world.machine.offline,
+            ),
         }
         self._fetcher = Fetcher(
             world.store.blobs,
             world.session,
             locators,
-            kinds={STANDALONE: STANDALONE},
+            kinds={STANDALONE: STANDALONE, CONDA_CHANNEL: CONDA_CHANNEL},
             blob_folders=[blobs] if blobs else [],
         )
 
@@ -76,6 +82,10 @@ class PinnedArtifacts:
             if self._world.store.blobs.has(digest):
                 raise
             return self._world.store.blobs.verified(self._fetcher.fetch(artifact))
+
+    def conda(self, package: CondaPackage) -> Path:
+        """Fetch a conda package, and check its hash once per run."""
+        return self.artifact(conda_artifact(package))
 
     def deb(self, package: SystemPackage) -> Path:
         """Fetch an OS package, and check its hash once per run."""
@@ -142,6 +152,9 @@ class PinnedArtifacts:
                         yield package.name, partial(self.deb, package)
             case InterpreterLayer():
                 yield layer.artifact.file, partial(self._fetcher.fetch, layer.artifact)
+            case CondaLayer():
+                for conda in layer.packages:
+                    yield conda.name, partial(self._fetcher.fetch, conda_artifact(conda))
             case PackagesLayer():
                 for row in layer.packages:
                     yield row.name, partial(self._fetcher.fetch, artifact_of(row, layer.platform))

@@ -11,13 +11,14 @@ from envcap.errors import BuildError
 from envcap.lockfile.model import (
     Artifact,
     CapturedFile,
+    CondaPackage,
     ImageSettings,
     Interpreter,
     Lockfile,
     Package,
     SystemPackage,
 )
-from envcap.recipe import BUCKETS, ENVIRONMENT_ROOT, MAX_LAYERS, OWN_LAYER_SIZE, RECIPE
+from envcap.recipe import BUCKETS, CONDA_ROOT, ENVIRONMENT_ROOT, MAX_LAYERS, OWN_LAYER_SIZE, RECIPE
 from envcap.wheel.layout import Layout, layout_of
 
 
@@ -47,6 +48,16 @@ class PackagesLayer:
     platform: str
     layout: Layout
     what: str
+    root: str = ENVIRONMENT_ROOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaLayer:
+    """One large conda package, or a bucket of small ones."""
+
+    packages: tuple[CondaPackage, ...]
+    layout: Layout
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +65,25 @@ class FilesLayer:
     """Files that no package owns."""
 
     files: tuple[CapturedFile, ...]
+    root: str = ENVIRONMENT_ROOT
     what: str = "unowned files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentLayer:
-    """What makes a folder an environment: `pyvenv.cfg`, the links to the interpreter, the RECORD of each package."""
+    """What makes a folder an environment: `pyvenv.cfg`, the links to the interpreter, the RECORD of each package.
+
+    A conda environment, whose `root` is another, needs no more than a RECORD for each of pip's packages.
+    """
 
     interpreter: Interpreter
     layout: Layout
     system_site_packages: bool
+    root: str = ENVIRONMENT_ROOT
     what: str = "environment"
 
 
-LayerPlan = SystemLayer | InterpreterLayer | PackagesLayer | FilesLayer | EnvironmentLayer
+LayerPlan = SystemLayer | InterpreterLayer | PackagesLayer | CondaLayer | FilesLayer | EnvironmentLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,27 +121,58 @@ def plan_image(lockfile: Lockfile, platform: str) -> ImagePlan:
     if not system:
         raise _not_covered(lockfile, platform, "OS packages")
     low: list[LayerPlan] = [SystemLayer(packages=system, architecture=platform.partition("/")[2])]
-    if lockfile.interpreter.origin != "debian":
+    root = root_of(lockfile)
+    if lockfile.interpreter.origin not in {"debian", "conda"}:
         artifact = _artifact(lockfile.interpreter.artifacts, platform)
         if artifact is None:
             raise _not_covered(lockfile, platform, "interpreter")
         low.append(InterpreterLayer(interpreter=lockfile.interpreter, artifact=artifact))
-    high: list[LayerPlan] = [FilesLayer(files=lockfile.captured)] if lockfile.captured else []
+    high: list[LayerPlan] = [FilesLayer(files=lockfile.captured, root=root)] if lockfile.captured else []
     high.append(
         EnvironmentLayer(
             interpreter=lockfile.interpreter,
             layout=layout,
             system_site_packages=lockfile.environment.system_site_packages,
+            root=root,
         )
     )
     room = MAX_LAYERS - len(low) - len(high)
+    conda = conda_layers(lockfile, layout, room)
+    room -= len(conda)
     return ImagePlan(
         platform=platform,
         epoch=lockfile.image.epoch,
-        layers=(*low, *_package_layers(lockfile, platform, layout, room), *high),
+        layers=(*low, *conda, *_package_layers(lockfile, platform, layout, room), *high),
         settings=lockfile.image,
         environment=_variables(lockfile),
     )
+
+
+def root_of(lockfile: Lockfile) -> str:
+    """Tell where the environment lies in the image, relative to the root."""
+    return CONDA_ROOT if lockfile.environment.kind == "conda" else ENVIRONMENT_ROOT
+
+
+def conda_layers(lockfile: Lockfile, layout: Layout, room: int) -> list[LayerPlan]:
+    """Plan the layers of conda's packages: the large ones alone, big first, the small ones in buckets.
+
+    What pip put on top keeps room for its buckets and for its own large packages, up to half of the rest.
+    """
+    theirs = min(len(lockfile.packages), (room - 2 * BUCKETS) // 2) + BUCKETS if lockfile.packages else 0
+    ranked = sorted(lockfile.conda, key=lambda package: (-package.size, package.name))
+    alone = [package for package in ranked if package.size >= OWN_LAYER_SIZE][: room - theirs - BUCKETS]
+    layers: list[LayerPlan] = [
+        CondaLayer(packages=(package,), layout=layout, what=f"{package.name} {package.version} (conda)")
+        for package in alone
+    ]
+    buckets: dict[int, list[CondaPackage]] = {}
+    for package in ranked[len(alone) :]:
+        buckets.setdefault(_bucket(package.name), []).append(package)
+    for number in sorted(buckets):
+        members = tuple(sorted(buckets[number], key=lambda package: package.name))
+        count = f"{len(members)} small conda package{'' if len(members) == 1 else 's'}"
+        layers.append(CondaLayer(packages=members, layout=layout, what=f"{count} ({number + 1}/{BUCKETS})"))
+    return layers
 
 
 def artifact_of(package: Package, platform: str) -> Artifact:
@@ -153,12 +200,15 @@ def _not_covered(lockfile: Lockfile, platform: str, what: str) -> BuildError:
 
 
 def _package_layers(lockfile: Lockfile, platform: str, layout: Layout, room: int) -> list[LayerPlan]:
+    root = root_of(lockfile)
     sizes = {package.name: artifact_of(package, platform).size for package in lockfile.packages}
     # Stable and huge lie low: overlay snapshots chain on what is below them. Names break ties.
     ranked = sorted(lockfile.packages, key=lambda package: (-sizes[package.name], package.name))
     alone = [package for package in ranked if sizes[package.name] >= OWN_LAYER_SIZE][: room - BUCKETS]
     layers: list[LayerPlan] = [
-        PackagesLayer(packages=(package,), platform=platform, layout=layout, what=f"{package.name} {package.version}")
+        PackagesLayer(
+            packages=(package,), platform=platform, layout=layout, what=f"{package.name} {package.version}", root=root
+        )
         for package in alone
     ]
     buckets: dict[int, list[Package]] = {}
@@ -168,7 +218,7 @@ def _package_layers(lockfile: Lockfile, platform: str, layout: Layout, room: int
         members = tuple(sorted(buckets[number], key=lambda package: package.name))
         count = f"{len(members)} small package{'' if len(members) == 1 else 's'}"
         what = f"{count} ({number + 1}/{BUCKETS})"
-        layers.append(PackagesLayer(packages=members, platform=platform, layout=layout, what=what))
+        layers.append(PackagesLayer(packages=members, platform=platform, layout=layout, what=what, root=root))
     return layers
 
 
@@ -178,9 +228,10 @@ def _bucket(name: str) -> int:
 
 def _variables(lockfile: Lockfile) -> dict[str, str]:
     """Order the config's variables: the recipe's first, then the lock's by name; the lock's win."""
+    root = root_of(lockfile)
     own = {
-        "PATH": f"/{ENVIRONMENT_ROOT}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "VIRTUAL_ENV": f"/{ENVIRONMENT_ROOT}",
+        "PATH": f"/{root}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "CONDA_PREFIX" if root == CONDA_ROOT else "VIRTUAL_ENV": f"/{root}",
         "LANG": "C.UTF-8",
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     }

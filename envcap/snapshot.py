@@ -8,6 +8,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
+from envcap.conda_snapshot import complete_conda, lock_conda_packages
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
@@ -117,7 +118,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        environment = _scan(request, world, step)
+        environment = complete_conda(_scan(request, world, step), world, step)
     platform = platform_of(environment)
     image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
@@ -127,11 +128,12 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         layout = layout_of(environment.interpreter.version)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
         unowned = lock_unowned(environment, limit=request.max_unowned, keep=request.keep)
+        conda = lock_conda_packages(environment, world)
         step("credentials", 0, 0)
         kept = KeptFiles(
             packages=packages.packages,
-            unowned=unowned.files,
-            contents=dict((*packages.kept, *unowned.kept)),
+            unowned=(*unowned.files, *conda.kept_files),
+            contents=dict((*packages.kept, *conda.kept, *unowned.kept)),
             local_files=local_files(results),
             layout=layout,
         )
@@ -165,8 +167,11 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             cpu=environment.elf.cpu,
         ),
         interpreter=interpreter,
-        sources=_sorted_sources((*packages.sources, *system_sources, *_interpreter_sources(interpreter))),
+        sources=_sorted_sources(
+            (*packages.sources, *conda.sources, *system_sources, *_interpreter_sources(interpreter))
+        ),
         packages=packages.packages,
+        conda=conda.packages,
         system=system,
         captured=unowned.files,
         image=image,
@@ -176,14 +181,15 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         prediction = predict(lockfile, platform, environment, world, step)
         remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
-        *world.session.settings.findings, *environment.findings, *packages.findings, *unowned.findings,
+        *world.session.settings.findings, *world.conda.findings, *environment.findings, *packages.findings,
+        *conda.findings, *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *revision_findings(origin_of(environment.interpreter), system),
         *host_code_findings(results, environment.prefix), *session_findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
-        kept=tuple(_kept(packages, results, unowned.kept, interpreter, world)),
+        kept=tuple(_kept(packages, results, (*conda.kept, *unowned.kept), interpreter, world)),
         environment=environment,
         results=results,
         prediction=prediction,

@@ -13,7 +13,7 @@ from envcap.errors import SinkError
 from envcap.oci.contents import FoundImage
 from envcap.oci.image import Image
 from envcap.oci.layers import FileFacts, merge_layers, read_files
-from envcap.recipe import ENVIRONMENT_ROOT
+from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT
 
 
 class Level(enum.Enum):
@@ -182,6 +182,6 @@ def _because(owner: str, cause: str) -> str:
 def _unexpected(path: str) -> str:
     if "/__pycache__/" in path:
         return "bytecode that Python wrote when the image ran"
-    if path.startswith(f"{ENVIRONMENT_ROOT}/"):
+    if path.startswith((f"{ENVIRONMENT_ROOT}/", f"{CONDA_ROOT}/")):
         return "installed or written after the build"
     return "not in the lock: another base, or written after the build"

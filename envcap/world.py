@@ -6,13 +6,14 @@ Environment variables, home, clock, network and store enter here and nowhere els
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from envcap.digest import Digest
 from envcap.errors import SourceError, StoreError
 from envcap.interpreter import find_python_mirror
+from envcap.sources.conda_settings import CondaSettings, find_conda_settings
 from envcap.sources.debian_archive import DebianAccess
 from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
 from envcap.sources.debian_signature import run_command
@@ -65,12 +66,14 @@ class World:
         store: The store.
         session: Package indexes and their credentials.
         transport: Debian mirrors.
+        conda: conda's channels and package caches.
     """
 
     machine: Machine
     store: Store
     session: Session
     transport: Transport
+    conda: CondaSettings = field(default_factory=CondaSettings)
 
     def debian_mirrors(self) -> DebianMirrors:
         """Find the machine's Debian mirrors.
@@ -109,10 +112,13 @@ def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[Worl
         settings = find_index_settings(
             machine.environ, machine.home, machine.cwd, extra_indexes=machine.indexes, prefix=prefix
         )
-        mirrors = [find_python_mirror(machine.environ)]
+        conda = find_conda_settings(machine.environ, machine.home, machine.cwd, prefix=prefix)
+        rules = (*settings.credentials.rules, *conda.credentials)
+        settings = replace(settings, credentials=replace(settings.credentials, rules=rules))
+        mirrors = [find_python_mirror(machine.environ), *conda.urls]
         session = Session(settings, mirrors=mirrors, offline=machine.offline, sleep=time.sleep)
         stack.enter_context(session)
-        yield World(machine=machine, store=store, session=session, transport=SessionTransport(session))
+        yield World(machine=machine, store=store, session=session, transport=SessionTransport(session), conda=conda)
 
 
 class SessionTransport:

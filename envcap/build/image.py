@@ -11,14 +11,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from envcap.build.arrange import arrange
+from envcap.build.conda_layer import conda_environment_entries, root_key
 from envcap.build.layer import Compression, FileHash, write_layer
 from envcap.build.materials import Materials
 from envcap.build.records import environment_entries
 from envcap.digest import Digest
 from envcap.entry import Entry
 from envcap.oci.image import ConfigSettings, Image, Layer, image_config
-from envcap.plan import EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
-from envcap.recipe import RECIPE
+from envcap.plan import CondaLayer, EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
+from envcap.recipe import CONDA_ROOT, RECIPE
 from envcap.store import Store
 from envcap.store.actions import action_key
 
@@ -165,20 +166,21 @@ def _build_environment(
     layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, store: Store, *, blobs: bool
 ) -> _Built:
     """Build the last layer: it follows from the files of the packages, which are listed by blobs of the store."""
-    packages = [built for below, built in lower if isinstance(below, PackagesLayer)]
+    packages = [built for below, built in lower if isinstance(below, PackagesLayer | CondaLayer)]
     inputs = {
         "recipe": RECIPE,
         "epoch": plan.epoch,
         "packages": [str(built.files) for built in packages],
         "interpreter": [layer.interpreter.version, layer.interpreter.home],
         "system_site_packages": layer.system_site_packages,
-    }
+    } | root_key(layer)
     key = action_key("environment" if blobs else "environment-diff-id", inputs)
     known = _recall(store, key)
     if known is not None:
         return known
     files = [file for built in packages for file in _read_files(store, built.files)]
-    built = _write(arrange(environment_entries(layer, files)), layer, plan.epoch, store, blobs=blobs)
+    entries = conda_environment_entries(layer, files) if layer.root == CONDA_ROOT else environment_entries(layer, files)
+    built = _write(arrange(entries), layer, plan.epoch, store, blobs=blobs)
     _remember(store, key, built)
     return built
 
@@ -201,7 +203,7 @@ def _layer_key(layer: LayerPlan, plan: ImagePlan, materials: Materials, *, blobs
 
 
 def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store, *, blobs: bool) -> _Built:
-    hash_files = isinstance(layer, PackagesLayer)
+    hash_files = isinstance(layer, PackagesLayer | CondaLayer)
     compression = compression_of(layer)
     if not blobs:
         written = write_layer(entries, epoch=epoch, compression=compression, write=None, hash_files=hash_files)

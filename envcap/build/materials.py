@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from envcap.entry import Entry
-from envcap.lockfile.model import Artifact, SystemPackage
+from envcap.lockfile.model import Artifact, CondaPackage, SystemPackage
 from envcap.plan import LayerPlan
 
 
@@ -19,6 +19,9 @@ class Artifacts(Protocol):
 
     def artifact(self, artifact: Artifact) -> Path:
         """Fetch a wheel or an interpreter."""
+
+    def conda(self, package: CondaPackage) -> Path:
+        """Fetch a conda package."""
 
     def deb(self, package: SystemPackage) -> Path:
         """Fetch an OS package."""

@@ -12,7 +12,7 @@ from envcap.archives.zip_directory import ZipMember
 from envcap.entry import Content, Entry, EntryKind, LiteralContent
 from envcap.errors import ArchiveError, BuildError
 from envcap.files import FileContent
-from envcap.lockfile.model import Package, Patch
+from envcap.lockfile.model import CondaPackage, Package, Patch
 from envcap.recipe import ENVIRONMENT_ROOT, file_mode
 from envcap.wheel.layout import Layout, dist_info_folder, install_path, is_bytecode, is_installer_file
 from envcap.wheel.record import parse_record
@@ -61,7 +61,7 @@ def package_entries(archive: ZipArchive, package: Package, *, file: str, layout:
     return apply_patches(entries, package, blobs)
 
 
-def apply_patches(entries: list[Entry], package: Package, blobs: Blobs) -> list[Entry]:
+def apply_patches(entries: list[Entry], package: Package | CondaPackage, blobs: Blobs) -> list[Entry]:
     """Replace, add and leave out what the lock says was edited, added and deleted live."""
     found = {entry.path: entry for entry in entries}
     for patch in package.patches:

@@ -38,13 +38,19 @@ def environment_entries(layer: EnvironmentLayer, files: Sequence[FileHash]) -> l
         symlink_entry(f"bin/python{layer.layout.python}", "python", "envcap"),
         symlink_entry("lib64", "lib", "envcap"),
     ]
+    return [*entries, *record_entries(files, layer.layout)]
+
+
+def record_entries(files: Iterable[FileHash], layout: Layout) -> list[Entry]:
+    """Give a RECORD for each package, from its files below `ENVIRONMENT_ROOT`."""
+    entries: list[Entry] = []
     packages: dict[str, list[FileHash]] = {}
     for file in files:
         packages.setdefault(file.owner, []).append(file)
     for owned in packages.values():
-        dist_info = _dist_info(owned, layer.layout)
+        dist_info = _dist_info(owned, layout)
         if dist_info:
-            text = record_text(owned, dist_info=dist_info, layout=layer.layout)
+            text = record_text(owned, dist_info=dist_info, layout=layout)
             entries.append(
                 environment_entry(f"{dist_info}/RECORD", executable=False, content=LiteralContent(text), owner="envcap")
             )

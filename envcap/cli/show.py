@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from envcap.blobs import kept_hashes, open_lock
+from envcap.cli.conda import conda_rows, conda_table
 from envcap.cli.facts import fact_rows
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible_lines
@@ -42,7 +43,10 @@ def show_command(
         (package.name, package.version, human_size(_size(package)), package.proof, _remark(package))
         for package in ranked
     ]
-    print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
+    if lockfile.conda:
+        print_data("\n" + visible_lines(conda_table(lockfile)))
+    if lockfile.packages or not lockfile.conda:
+        print_data("\n" + visible_lines(columns(rows, right=frozenset({2}))))
     if lines := origin_lines(lockfile):
         print_data("\nNot as an index has them:\n" + visible_lines("\n".join(lines)))
     needed = [row for row in lockfile.system if any(" needed by " in reason for reason in row.because)]
@@ -62,7 +66,8 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
     interpreter = lockfile.interpreter
     suites = sorted({source.suite for source in lockfile.sources if source.kind == "debian"}, key=len)
     signed = {source.signature for source in lockfile.sources if source.kind == "debian"}
-    requested = [package.name for package in lockfile.packages if package.requested]
+    requested = [row.name for row in lockfile.conda if row.requested]
+    requested += [package.name for package in lockfile.packages if package.requested]
     shown = requested[:_SHOWN]
     more = f" and {len(requested) - len(shown)} more" if len(requested) > len(shown) else ""
     captured = (
@@ -73,6 +78,7 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
         ("name", lockfile.name),
         ("digest", str(environment_digest(lockfile))),
         ("interpreter", f"Python {interpreter.version} ({interpreter.origin})"),
+        *conda_rows(lockfile),
         ("packages", f"{len(lockfile.packages)}, {human_size(sum(map(_size, lockfile.packages)))}"),
         ("requested", ", ".join(shown) + more),
         ("captured", captured),

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
+from envcap.cli.conda import conda_inexact, conda_patched, conda_rows
 from envcap.cli.facts import fact_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
@@ -141,12 +142,14 @@ def _previous(folder: Path, talk: Talk) -> Lockfile | None:
 
 def _refuse_inexact(found: Snapshot) -> None:
     inexact = [row for row in found.lockfile.packages if row.patches or row.proof != "record"]
-    if inexact or found.lockfile.captured:
+    conda = conda_inexact(found.lockfile)
+    if inexact or conda or found.lockfile.captured:
         rows = [
             f"{row.name} {row.version}: "
             + (", ".join(f"{patch.path} {patch.change}" for patch in row.patches[:3]) or f"proof is {row.proof!r}")
             for row in inexact[:_SHOWN]
         ]
+        rows += conda[:_SHOWN]
         rows += [f"{file.path}: belongs to no package" for file in found.lockfile.captured[:_SHOWN]]
         raise DifferenceError(
             "The environment is not only what its artifacts hold:\n  " + "\n  ".join(rows),
@@ -173,6 +176,7 @@ def _as_json(found: Snapshot, folder: Path) -> dict[str, object]:
         "digest": str(environment_digest(found.lockfile)),
         "image_id": str(found.prediction.image_id),
         **_counts(found),
+        **({"conda": len(found.lockfile.conda)} if found.lockfile.conda else {}),
         "warnings": [
             {"code": row.code, "message": row.message, "path": row.path}
             for row in found.findings
@@ -203,13 +207,14 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     read = sum(result.received - result.pages for result in found.results if isinstance(result, Proven))
     others = sum(result.received - result.pages for result in found.results if not isinstance(result, Proven))
     wheels = sum(artifact.size for row in lock.packages for artifact in row.artifacts if artifact.source != CAPTURED)
-    interpreter = {"debian": "Debian's own", "standalone": "python-build-standalone"}.get(
+    interpreter = {"debian": "Debian's own", "standalone": "python-build-standalone", "conda": "conda's own"}.get(
         lock.interpreter.origin, "captured"
     )
     proven = f"{counts['proven']} of {counts['packages']} packages"
     captured = f"{counted(counts['captured'], 'package')}, {counted(counts['unowned'], 'unowned file')}"
     rows = [
         ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
+        *conda_rows(lock),
         ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_more(pages, others)}"),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         *_unowned(found.unowned),
@@ -268,7 +273,8 @@ def _more(pages: int, others: int) -> str:
 def _patched(found: Snapshot) -> str:
     patched = [row for row in found.lockfile.packages if row.patches]
     files = sum(len(row.patches) for row in patched)
-    return f"{counted(files, 'file')} in {', '.join(row.name for row in patched[:5])}" if patched else "nothing"
+    pip = [f"{counted(files, 'file')} in {', '.join(row.name for row in patched[:5])}"] if patched else []
+    return ", ".join(pip + conda_patched(found.lockfile)[:5]) or "nothing"
 
 
 def _installed(lock: Lockfile) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from envcap.conda.channel import CHANNEL_NAME, FILE, SUBDIR
 from envcap.cpu import LEVELS
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
@@ -16,10 +17,12 @@ from envcap.lockfile.codec import to_table
 from envcap.lockfile.model import (
     Artifact,
     CapturedFile,
+    CondaPackage,
     Expected,
     Interpreter,
     Lockfile,
     Package,
+    Patch,
     Source,
     SourceArchive,
     SystemPackage,
@@ -32,6 +35,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _PROJECT = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{1,127}\Z")  # Debian policy 5.6.1: it may end in `+`, as `g++` does
 _PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?(?:(?:a|b|rc)[0-9]{1,3})?\+?\Z")
+_CONDA_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
+_CONDA_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]{0,127}\Z")
+_MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!~:_-]{0,199}\Z")
 _PLATFORM = re.compile(r"linux/(amd64|arm64)\Z")
@@ -44,7 +50,8 @@ ORIGINS = frozenset({"index", "url", "vcs", "editable", "local"})
 PROOFS = frozenset({"record", "content", "url", "cache", "tags", "captured"})
 KINDS = frozenset({"venv", "system", "conda"})
 SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local", "python-build-standalone"})
-INTERPRETERS = frozenset({"debian", "standalone", "captured"})
+INTERPRETERS = frozenset({"debian", "standalone", "captured", "conda"})
+NOARCH = frozenset({"", "python", "generic"})
 CHANGES = frozenset({"edited", "added", "deleted"})
 
 
@@ -65,6 +72,8 @@ def check_lockfile(lockfile: Lockfile) -> None:
         _source(source, f"sources[{index}]")
     for index, package in enumerate(lockfile.packages):
         _package(package, f"packages[{index}]")
+    for index, conda in enumerate(lockfile.conda):
+        _conda_package(conda, f"conda[{index}]")
     for index, deb in enumerate(lockfile.system):
         _system_package(deb, f"system[{index}]")
     for index, file in enumerate(lockfile.captured):
@@ -72,6 +81,7 @@ def check_lockfile(lockfile: Lockfile) -> None:
     for index, expected in enumerate(lockfile.expected):
         _expected(expected, f"expected[{index}]")
     _sorted_unique(lockfile.packages, lambda row: (row.name, row.version), "packages")
+    _sorted_unique(lockfile.conda, lambda row: row.name, "conda")
     _sorted_unique(lockfile.system, lambda row: (row.platform, row.name, row.architecture), "system")
     _sorted_unique(lockfile.captured, lambda row: row.path, "captured")
     _sorted_unique(lockfile.sources, lambda row: row.name, "sources")
@@ -127,12 +137,34 @@ def _package(package: Package, where: str) -> None:
     for artifact in package.artifacts:
         _artifact(artifact, f"{where}.artifacts")
     _sorted_unique(package.artifacts, lambda row: row.platform, f"{where}.artifacts")
-    for patch in package.patches:
-        _one_of(CHANGES, patch.change, f"{where}.patches")
-        _relative_path(patch.path, f"{where}.patches")
+    _patches(package.patches, f"{where}.patches")
+
+
+def _patches(patches: Sequence[Patch], where: str) -> None:
+    for patch in patches:
+        _one_of(CHANGES, patch.change, where)
+        _relative_path(patch.path, where)
         kept = patch.change != "deleted" and not patch.target
-        _content(patch.sha256 if kept else "", patch.size, f"{where}.patches", needed=kept)
-    _sorted_unique(package.patches, lambda row: row.path, f"{where}.patches")
+        _content(patch.sha256 if kept else "", patch.size, where, needed=kept)
+    _sorted_unique(patches, lambda row: row.path, where)
+
+
+def _conda_package(package: CondaPackage, where: str) -> None:
+    """Names become folders and URLs: `conda-meta/NAME-VERSION-BUILD.json`, `CHANNEL/SUBDIR/FILE` (CEP 26)."""
+    _matches(_CONDA_NAME, package.name, f"{where}.name", "a conda package name")
+    _matches(_CONDA_VERSION, package.version, f"{where}.version", "a conda version")
+    _matches(_CONDA_VERSION, package.build, f"{where}.build", "a conda build string")
+    _matches(CHANNEL_NAME, package.channel, f"{where}.channel", "a channel's name such as `conda-forge`")
+    _matches(SUBDIR, package.subdir, f"{where}.subdir", "a folder such as `linux-64` or `noarch`")
+    _matches(FILE, package.file, f"{where}.file", "the file name of a `.conda` or `.tar.bz2` package")
+    _one_of(NOARCH, package.noarch, f"{where}.noarch")
+    if not 0 <= package.build_number <= _MAX_SIZE:
+        raise LockfileError(f"Unexpected build-number {package.build_number} in {where!r} (expected 0 to {_MAX_SIZE})")
+    if package.md5 and not _MD5.match(package.md5):
+        raise LockfileError(f"Unexpected md5 {package.md5[:80]!r} in {where!r} (expected 32 lower-case hex digits)")
+    _content(package.sha256, package.size, where, needed=True)
+    _sorted_unique(package.requested, lambda row: row, f"{where}.requested")
+    _patches(package.patches, f"{where}.patches")
 
 
 def _artifact(artifact: Artifact, where: str, *, folders: int = 0) -> None:

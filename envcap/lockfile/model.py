@@ -112,9 +112,10 @@ class Interpreter:
         version: `3.11.7`.
         build: Build string as the interpreter prints it.
         soabi: `cpython-311-x86_64-linux-gnu`.
-        origin: `debian` (its packages are `[[system]]` rows), `standalone` or `captured`.
-        home: Where it lies in the image, relative to the root: `usr` or `opt/python`.
-        artifacts: Archive of a standalone build, tree of a captured one; empty for `debian`.
+        origin: `debian` (its packages are `[[system]]` rows), `conda` (its package is a `[[conda]]` row), `standalone`
+            or `captured`.
+        home: Where it lies in the image, relative to the root: `usr`, `opt/conda` or `opt/python`.
+        artifacts: Archive of a standalone build, tree of a captured one; empty for the others.
     """
 
     implementation: str
@@ -147,6 +148,45 @@ class Source:
     signature: str = ""
     snapshot: str = ""
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaPackage:
+    """One conda package.
+
+    Attributes:
+        name: Package name.
+        version: Its version.
+        build: Build string.
+        build_number: Build number.
+        channel: Name of the channel, without host: `conda-forge`, `pkgs/main`.
+        subdir: `linux-64`, `noarch`.
+        file: Archive's file name.
+        size: Bytes.
+        sha256: Hash of the archive.
+        md5: Its MD5, which other tools' locks want, or empty; proves nothing here.
+        noarch: `python`, `generic` or empty.
+        requested: Specs by which a user asked for it, sorted.
+        depends: What it needs, as its channel said when it was installed, in its order.
+        constrains: What it does not go with, likewise.
+        patches: What differs from the archive live, sorted by path.
+    """
+
+    name: str
+    version: str
+    build: str
+    build_number: int = 0
+    channel: str
+    subdir: str
+    file: str
+    size: int
+    sha256: str
+    md5: str = ""
+    noarch: str = ""
+    requested: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +350,7 @@ class Lockfile:
     interpreter: Interpreter
     sources: tuple[Source, ...] = ()
     packages: tuple[Package, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
     system: tuple[SystemPackage, ...] = ()
     captured: tuple[CapturedFile, ...] = ()
     image: ImageSettings = field(default_factory=ImageSettings)

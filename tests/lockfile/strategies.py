@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from envcap.cpu import LEVELS
-from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, ORIGINS, PROOFS, SOURCES
+from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, NOARCH, ORIGINS, PROOFS, SOURCES
 from envcap.lockfile.model import (
     Artifact,
     Blas,
     CapturedFile,
+    CondaPackage,
     Expected,
     ImageSettings,
     Interpreter,
@@ -117,6 +118,27 @@ def packages() -> SearchStrategy[Package]:
         url=texts(),
         sdist=st.just(SourceArchive()) | st.builds(SourceArchive, file=names(), sha256=sha256s(), url=texts()),
         artifacts=rows(artifacts(), lambda row: row.platform, min_size=1, max_size=2),
+        patches=rows(patches(), lambda row: row.path, max_size=2),
+    )
+
+
+def conda_packages() -> SearchStrategy[CondaPackage]:
+    return st.builds(
+        CondaPackage,
+        name=names() | st.sampled_from(["_libgcc_mutex", "r-base", "libstdcxx-ng"]),
+        version=st.sampled_from(["1.2.3", "2024a", "0.1_0", "1!2.0+local"]),
+        build=st.sampled_from(["0", "h4ab18f5_1", "py311h9547e67_0", "conda_forge"]),
+        build_number=st.integers(0, 2000),
+        channel=st.sampled_from(["conda-forge", "pkgs/main", "nvidia/label/cuda-12.1"]),
+        subdir=st.sampled_from(["linux-64", "linux-aarch64", "noarch"]),
+        file=st.sampled_from(["x-1-0.conda", "_x-1!2-h1_0.tar.bz2"]),
+        size=sizes(),
+        sha256=sha256s(),
+        md5=st.just("") | st.text(HEX, min_size=32, max_size=32),
+        noarch=st.sampled_from(sorted(NOARCH)),
+        requested=st.lists(texts(), max_size=2, unique=True).map(sorted).map(tuple),
+        depends=st.lists(texts(), max_size=3).map(tuple),
+        constrains=st.lists(texts(), max_size=2).map(tuple),
         patches=rows(patches(), lambda row: row.path, max_size=2),
     )
 
@@ -233,6 +255,7 @@ def lockfiles() -> SearchStrategy[Lockfile]:
         interpreter=interpreters(),
         sources=rows(sources(), lambda row: row.name, max_size=2),
         packages=rows(packages(), lambda row: (row.name, row.version)),
+        conda=rows(conda_packages(), lambda row: row.name),
         system=rows(system_packages(), lambda row: (row.platform, row.name, row.architecture)),
         captured=rows(captured_files(), lambda row: row.path),
         image=image_settings(),

@@ -223,7 +223,7 @@ def test_control_characters_are_refused_in_the_keys_of_mappings(table: str) -> N
         (
             "interpreter|origin",
             "pyenv",
-            "Unexpected 'pyenv' in 'interpreter.origin' (expected one of: captured, debian, standalone)",
+            "Unexpected 'pyenv' in 'interpreter.origin' (expected one of: captured, conda, debian, standalone)",
         ),
         (
             "sources|1|kind",

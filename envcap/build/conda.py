@@ -1,0 +1,161 @@
+"""A locked conda package's files, from its archive, as linked into `/opt/conda`: recipe 1, rule 8.
+
+The twin of `conda_live.py`. Scripts of the package (post-link and the like) are files like others: nothing is run.
+Source: CEP 34, conda's `core/link.py` and `core/path_actions.py` (noarch Python placement, entry points).
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from envcap.archives.conda import CondaArchive
+from envcap.archives.tar import TarMember
+from envcap.build.conda_content import read_whole, relocated
+from envcap.build.conda_record import PlacedPath, owner_of, record_entry
+from envcap.build.package import Blobs, apply_patches, environment_entry, symlink_entry
+from envcap.build.reroot import reroot, reroot_script
+from envcap.conda.paths import DIRECTORY, ENTRY_POINT, SOFTLINK, is_generated_row, place_noarch, read_path
+from envcap.entry import Entry, EntryKind, LiteralContent
+from envcap.environment import CondaPath, EntryPoint
+from envcap.errors import ArchiveError
+from envcap.lockfile.model import CondaPackage
+from envcap.recipe import CONDA_ROOT, DIRECTORY_MODE, ENVIRONMENT_ROOT
+from envcap.wheel.layout import is_bytecode
+from envcap.wheel.scripts import console_script, parse_entry_points
+
+_HINT = "the archive is not the package that the lock names: make the lock again with `envcap snapshot`"
+
+
+def conda_entries(archive: CondaArchive, package: CondaPackage, *, site_packages: str, blobs: Blobs) -> list[Entry]:
+    """Give the files that a conda package brings to the image, and its record.
+
+    Args:
+        archive: The opened package.
+        package: Its row of the lock.
+        site_packages: Of the prefix, such as `lib/python3.11/site-packages`.
+        blobs: The bytes of the patches.
+
+    Raises:
+        ArchiveError: The archive is another package, lists files that it lacks, or can't be moved to the prefix.
+        BuildError: A patch does not fit.
+    """
+    _check_identity(archive, package)
+    owner = owner_of(package)
+    members = _installed_members(archive, site_packages)
+    points = {f"bin/{point.name}": point for point in _points(archive)}
+    placed = []
+    for row in archive_paths(archive, site_packages):
+        if row.kind == ENTRY_POINT:
+            placed.append(place_entry_point(row, points[row.path], owner))
+        else:
+            placed.append(_placed(row, members.get(row.path), archive.name, owner))
+    entries = apply_patches([one.entry for one in placed if one.entry is not None], package, blobs)
+    return reroot_paths([*entries, record_entry(package, placed)])
+
+
+def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath, ...]:
+    """Give the files that a package brings to a prefix, sorted; a hash that its table lacks is computed.
+
+    Raises:
+        ArchiveError: Its table names a path outside the prefix, or a file that is not there.
+    """
+    members = _installed_members(archive, site_packages)
+    found: dict[str, CondaPath] = {}
+    for raw in archive.rows:
+        if is_generated_row(raw):
+            continue
+        row = read_path(raw)
+        if row is None:
+            raise ArchiveError(f"{archive.name}: info/paths.json holds a path that is none: {str(raw)[:100]}")
+        row = _with_path(row, _place(archive, row.path, site_packages))
+        if is_bytecode(row.path):
+            continue
+        member = members.get(row.path)
+        if member is None and row.kind != DIRECTORY:
+            raise ArchiveError(f"{archive.name}: it lists {row.path!r}, which it does not hold")
+        if row.path in found:
+            raise ArchiveError(f"{archive.name}: it lists {row.path!r} twice")
+        needs_hash = row.kind not in {SOFTLINK, DIRECTORY} and not row.sha256
+        found[row.path] = _with_hash(row, member) if needs_hash and member else row
+    for point in _points(archive):
+        path = f"bin/{point.name}"
+        found[path] = CondaPath(path=path, kind=ENTRY_POINT)
+    return tuple(found[path] for path in sorted(found))
+
+
+def place_entry_point(row: CondaPath, point: EntryPoint, owner: str) -> PlacedPath:
+    """Give the script of an entry point of a noarch Python package."""
+    data = reroot_script(console_script(point), CONDA_ROOT)
+    entry = environment_entry(row.path, executable=True, content=LiteralContent(data), owner=owner)
+    return PlacedPath(row=row, entry=entry, sha256=hashlib.sha256(data).hexdigest())
+
+
+def place_directory(row: CondaPath, owner: str) -> PlacedPath:
+    """Give an empty folder of a package."""
+    path = f"{ENVIRONMENT_ROOT}/{row.path}"
+    return PlacedPath(row=row, entry=Entry(path=path, kind=EntryKind.DIRECTORY, mode=DIRECTORY_MODE, owner=owner))
+
+
+def reroot_paths(entries: list[Entry]) -> list[Entry]:
+    """Move entries to conda's prefix; scripts name it already."""
+    return reroot(entries, CONDA_ROOT)
+
+
+def _placed(row: CondaPath, member: TarMember | None, archive: str, owner: str) -> PlacedPath:
+    if row.kind == DIRECTORY or member is None:
+        return place_directory(row, owner)
+    if member.kind is EntryKind.SYMLINK:
+        return PlacedPath(row=row, entry=symlink_entry(row.path, member.target, owner))
+    if member.kind is not EntryKind.FILE:
+        raise ArchiveError(f"{archive}: {row.path!r} is a {member.kind.value} (expected a file)")
+    executable = bool(member.mode & 0o111)
+    if not row.placeholder:
+        entry = environment_entry(row.path, executable=executable, content=member.content, owner=owner)
+        return PlacedPath(row=row, entry=entry)
+    content, sha256 = relocated(lambda: read_whole(member.content), row)
+    entry = environment_entry(row.path, executable=executable, content=content, owner=owner)
+    return PlacedPath(row=row, entry=entry, sha256=sha256)
+
+
+def _check_identity(archive: CondaArchive, package: CondaPackage) -> None:
+    for key, expected in (("name", package.name), ("version", package.version), ("build", package.build)):
+        if archive.index.get(key) != expected:
+            found = str(archive.index.get(key))[:80]
+            raise ArchiveError(f"{archive.name}: its {key} is {found!r} (expected {expected!r})", hint=_HINT)
+
+
+def _place(archive: CondaArchive, path: str, site_packages: str) -> str:
+    return place_noarch(path, site_packages) if archive.index.get("noarch") == "python" else path
+
+
+def _installed_members(archive: CondaArchive, site_packages: str) -> Mapping[str, TarMember]:
+    return {_place(archive, path, site_packages): member for path, member in archive.members.items()}
+
+
+def _points(archive: CondaArchive) -> tuple[EntryPoint, ...]:
+    text = "[console_scripts]\n" + "\n".join(archive.entry_points)
+    return parse_entry_points(text, archive=archive.name)
+
+
+def _with_path(row: CondaPath, path: str) -> CondaPath:
+    return CondaPath(
+        path=path,
+        kind=row.kind,
+        sha256=row.sha256,
+        size=row.size,
+        placeholder=row.placeholder,
+        binary=row.binary,
+    )
+
+
+def _with_hash(row: CondaPath, member: TarMember) -> CondaPath:
+    sha256 = hashlib.sha256()
+    for chunk in member.content.chunks():
+        sha256.update(chunk)
+    return CondaPath(
+        path=row.path,
+        kind=row.kind,
+        sha256=sha256.hexdigest(),
+        size=member.size,
+        placeholder=row.placeholder,
+        binary=row.binary,
+    )

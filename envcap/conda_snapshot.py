@@ -1,0 +1,114 @@
+"""The conda side of a snapshot: records completed from archives where they must be, then locked."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+
+from envcap.archives.access import FileReader
+from envcap.archives.conda import open_conda
+from envcap.build.conda import archive_paths
+from envcap.conda.channel import channel_url, source_name
+from envcap.digest import Digest
+from envcap.environment import CondaRecord, Environment
+from envcap.errors import EnvcapError, MissingArtifactError
+from envcap.lock.conda import LockedConda, complete_record, is_complete, lock_conda
+from envcap.lockfile.model import Artifact
+from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator
+from envcap.sources.conda_settings import builtin_alias
+from envcap.sources.locate import Refusal
+from envcap.store.actions import action_key
+from envcap.world import World
+
+_LARGEST = 16 << 30
+
+
+def complete_conda(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> Environment:
+    """Complete the records that don't pin their archive, or have no hashes of their files, from the archives.
+
+    Raises:
+        MissingArtifactError: Nobody has such an archive.
+        ArchiveError: It is hostile or damaged.
+    """
+    if all(map(is_complete, environment.conda)):
+        return environment
+    records = []
+    for done, record in enumerate(environment.conda):
+        step(record.name, done, len(environment.conda))
+        records.append(record if is_complete(record) else _complete(record, environment, world))
+    return replace(environment, conda=tuple(records))
+
+
+def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
+    """Lock the conda packages; nothing in a virtual environment.
+
+    Raises:
+        BuildError: A file can't be read.
+    """
+    if environment.kind != "conda":
+        return LockedConda()
+    return lock_conda(environment, alias=channel_url(world.conda.alias or builtin_alias()))
+
+
+def _complete(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:
+    digest, size = _fetch(record, world)
+    with (
+        tempfile.TemporaryFile(dir=world.store.root / "tmp") as spool,
+        FileReader(world.store.blobs.verified(digest)) as reader,
+    ):
+        archive = open_conda(reader, name=record.file, spool=spool)
+        paths = archive_paths(archive, environment.site_packages)
+    return complete_record(record, sha256=digest.hex, size=size, paths=paths)
+
+
+def _fetch(record: CondaRecord, world: World) -> tuple[Digest, int]:
+    """Have an archive in the store, by its sha256 or, where the record has none, by its MD5 or its name alone."""
+    blobs = world.store.blobs
+    key = action_key("conda-archive", {"file": record.file, "md5": record.md5, "size": str(record.size)})
+    if record.sha256 and blobs.has(Digest(record.sha256)):
+        digest = Digest(record.sha256)
+        return digest, blobs.path(digest).stat().st_size
+    known = world.store.recall(key) if record.md5 else None
+    if known is not None:
+        digest = Digest.parse(str(known["blob"]))
+        return digest, blobs.path(digest).stat().st_size
+    asked: list[str] = []
+    wanted = Artifact(
+        platform="", source=CONDA_CHANNEL, file=f"{record.channel}/{record.subdir}/{record.file}", size=0, sha256=""
+    )
+    hints = {source_name(record.channel): record.channel_url}
+    for place in CondaLocator(world.conda, hints, offline=world.machine.offline, trusted=True).urls(wanted):
+        if isinstance(place, Refusal):
+            asked.append(f"{place.shown}: {place.answer}")
+            continue
+        try:
+            digest, size, md5 = _download(place.url, record, world)
+        except EnvcapError as error:
+            asked.append(f"{place.shown}: {error.message}")
+            continue
+        if (record.md5 and md5 != record.md5) or (record.size >= 0 and size != record.size):
+            asked.append(f"{place.shown}: has another file of that name (its MD5 or size differs)")
+            continue
+        world.store.actions.put(key, {"blob": str(digest)}, blobs=[digest])
+        return digest, size
+    raise MissingArtifactError(
+        f"Can't pin {record.file}: its record has {_lack(record)}, and nobody has the archive ({'; '.join(asked)})",
+        hint="put the archive into a package cache (CONDA_PKGS_DIRS), or configure its channel in .condarc",
+    )
+
+
+def _download(url: str, record: CondaRecord, world: World) -> tuple[Digest, int, str]:
+    md5 = hashlib.md5(usedforsecurity=False)
+    with world.store.blobs.writer() as writer:
+        for chunk in world.transport.stream(url, limit=_LARGEST):
+            md5.update(chunk)
+            writer.write(chunk)
+        size = writer.size
+        digest = writer.commit(Digest(record.sha256) if record.sha256 else None)
+    return digest, size, md5.hexdigest()
+
+
+def _lack(record: CondaRecord) -> str:
+    if not record.sha256:
+        return "no sha256"
+    return "no size" if record.size < 0 else "no hashes of its files"

@@ -1,0 +1,230 @@
+"""The `[[conda]]` rows of a lock: each live file proved by the hash that its package has for it, or kept as a patch.
+
+The live prefix is taken out of a file that holds it; if that gives the archive's bytes, the file is the archive's.
+What a record doesn't say (old ones have no hashes) is read from the archive itself: see `complete_record`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from envcap.build.conda_content import restore_original
+from envcap.build.conda_live import edited_content, live_entry_point, read_live
+from envcap.conda.channel import hint_of, source_name
+from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
+from envcap.environment import (
+    CondaPath,
+    CondaRecord,
+    Environment,
+    Finding,
+    FindingLevel,
+    InstalledFile,
+    InterpreterFacts,
+)
+from envcap.lock.patches import KeptContent
+from envcap.lockfile.model import CapturedFile, CondaPackage, Interpreter, Patch, Source
+from envcap.recipe import CONDA_ROOT
+
+_SHOWN = 3
+_LINK_SCRIPTS = ("pre-link", "post-link", "pre-unlink")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedConda:
+    """The `[[conda]]` rows, and what must be kept beside them.
+
+    Attributes:
+        packages: Sorted by name.
+        sources: A row for each channel.
+        kept: Bytes for `blobs/`, by sha256.
+        findings: What the user should know.
+    """
+
+    packages: tuple[CondaPackage, ...] = ()
+    sources: tuple[Source, ...] = ()
+    kept: tuple[KeptContent, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def kept_files(self) -> tuple[CapturedFile, ...]:
+        """The edited files, in the words of files that are kept for nobody: what is looked through for secrets."""
+        patches = (patch for package in self.packages for patch in package.patches if patch.sha256)
+        return tuple(CapturedFile(path=row.path, sha256=row.sha256, size=row.size) for row in patches)
+
+
+def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
+    """Lock the conda packages of an environment whose records are complete.
+
+    A package none of whose files are left is left out.
+
+    Args:
+        environment: The scan.
+        alias: What this machine's channel names are relative to: a channel there needs no hint.
+
+    Raises:
+        BuildError: A file can't be read.
+    """
+    packages: list[CondaPackage] = []
+    kept: list[KeptContent] = []
+    findings: list[Finding] = []
+    there = [record for record in environment.conda if record.files or not record.paths]
+    for record in there:
+        patches, contents = _patches(record, environment)
+        packages.append(_package(record, patches))
+        kept += contents
+        findings += [*_edits(record, patches), *_scripts(record)]
+    for record in environment.conda:
+        if record not in there:
+            message = f"conda's {record.name} {record.version} has no file left: it is not in the image"
+            findings.append(Finding(code="conda-package-gone", message=message))
+    return LockedConda(
+        packages=tuple(packages),
+        sources=_sources(there, alias),
+        kept=tuple(kept),
+        findings=(*findings, *_activation(environment)),
+    )
+
+
+def lock_conda_interpreter(facts: InterpreterFacts) -> Interpreter:
+    """Lock the interpreter of a conda environment: its package is one of the rows."""
+    return Interpreter(
+        implementation=facts.implementation,
+        version=facts.version,
+        build=facts.build,
+        soabi=facts.soabi,
+        origin="conda",
+        home=CONDA_ROOT,
+    )
+
+
+def is_complete(record: CondaRecord) -> bool:
+    """Tell whether a record pins its archive and proves its files by itself."""
+    unproved = any(row.kind == HARDLINK and not row.sha256 for row in record.paths)
+    return bool(record.sha256) and record.size >= 0 and not unproved
+
+
+def complete_record(record: CondaRecord, *, sha256: str, size: int, paths: Iterable[CondaPath]) -> CondaRecord:
+    """Complete a record from its archive: the archive's files count, and those that it lacks are nobody's of it."""
+    rows = {row.path: row for row in paths}
+    lost = tuple(path for path in record.lost if path in rows)
+    files = tuple(file for file in record.files if file.path in rows)
+    known = {*lost, *(file.path for file in files)}
+    missing = tuple(path for path, row in sorted(rows.items()) if path not in known and row.kind != "directory")
+    return replace(
+        record,
+        sha256=sha256,
+        size=size,
+        paths=tuple(rows[path] for path in sorted(rows)),
+        files=files,
+        lost=lost,
+        missing=missing,
+    )
+
+
+def _package(record: CondaRecord, patches: tuple[Patch, ...]) -> CondaPackage:
+    return CondaPackage(
+        name=record.name,
+        version=record.version,
+        build=record.build,
+        build_number=record.build_number,
+        channel=record.channel,
+        subdir=record.subdir,
+        file=record.file,
+        size=record.size,
+        sha256=record.sha256,
+        md5=record.md5,
+        noarch=record.noarch,
+        requested=record.requested,
+        depends=record.depends,
+        constrains=record.constrains,
+        patches=patches,
+    )
+
+
+def _patches(record: CondaRecord, environment: Environment) -> tuple[tuple[Patch, ...], list[KeptContent]]:
+    rows = {row.path: row for row in record.paths}
+    found = {path: Patch(path=path, change="deleted") for path in (*record.missing, *record.lost)}
+    kept: list[KeptContent] = []
+    for file in record.files:
+        if _is_archives(rows[file.path], file, environment):
+            continue
+        if file.target:
+            found[file.path] = Patch(path=file.path, change="edited", target=file.target)
+            continue
+        content = edited_content(file, environment)
+        sha256 = hashlib.sha256()
+        for chunk in content.chunks():
+            sha256.update(chunk)
+        kept.append((sha256.hexdigest(), content))
+        found[file.path] = Patch(
+            path=file.path,
+            change="edited",
+            sha256=sha256.hexdigest(),
+            size=content.size,
+            executable=bool(file.mode & 0o111),
+        )
+    return tuple(found[path] for path in sorted(found)), kept
+
+
+def _is_archives(row: CondaPath, file: InstalledFile, environment: Environment) -> bool:
+    """Tell whether a live file is its package's. No record says where a symlink leads: the image ID will tell."""
+    if file.target or row.kind == SOFTLINK:
+        return bool(file.target) and row.kind == SOFTLINK
+    if row.kind == ENTRY_POINT:
+        return live_entry_point(read_live(file, environment), row.path) is not None
+    if not row.placeholder:
+        return file.sha256 == row.sha256
+    return restore_original(read_live(file, environment), row, environment.baked_prefixes) is not None
+
+
+def _edits(record: CondaRecord, patches: tuple[Patch, ...]) -> list[Finding]:
+    edited = [patch.path for patch in patches if patch.change == "edited"]
+    if not edited:
+        return []
+    more = f" and {len(edited) - _SHOWN} more" if len(edited) > _SHOWN else ""
+    message = f"Edited since conda installed {record.name}: {', '.join(edited[:_SHOWN])}{more} (kept with the lock)"
+    return [Finding(code="conda-files-edited", message=message, path=edited[0])]
+
+
+def _scripts(record: CondaRecord) -> list[Finding]:
+    """Name the scripts that an installer would run; what they did here is among the unowned or edited files."""
+    wanted = {f"bin/.{record.name}-{kind}.sh": kind for kind in _LINK_SCRIPTS}
+    return [
+        Finding(
+            code="conda-link-script",
+            message=f"The {wanted[row.path]} script of conda's {record.name} is not run in the image: what it made in "
+            "the live environment is captured, what it made elsewhere is not",
+        )
+        for row in record.paths
+        if row.path in wanted and wanted[row.path] != "pre-unlink"
+    ]
+
+
+def _activation(environment: Environment) -> list[Finding]:
+    owners = sorted(
+        {
+            record.name
+            for record in environment.conda
+            for row in record.paths
+            if row.path.startswith("etc/conda/activate.d/") and row.path.endswith(".sh")
+        }
+    )
+    if not owners:
+        return []
+    message = f"The image's commands start without the activation scripts of {', '.join(owners)} (etc/conda/activate.d)"
+    return [Finding(code="conda-activation", message=message, level=FindingLevel.WARNING)]
+
+
+def _sources(records: Iterable[CondaRecord], alias: str) -> tuple[Source, ...]:
+    """Name each channel once, with a hint where it is not this machine's default."""
+    found: dict[str, Source] = {}
+    for record in records:
+        hint = hint_of(record.channel_url)
+        if alias and hint == f"{alias}/{record.channel}":
+            hint = ""
+        name = source_name(record.channel)
+        known = found.get(name)
+        # Two hosts may serve one channel: the first by name counts, whatever the order of records.
+        url = min(filter(None, (hint, known.url if known else "")), default="")
+        found[name] = Source(name=name, kind="conda-channel", url=url)
+    return tuple(found[name] for name in sorted(found))

@@ -1,0 +1,77 @@
+"""Where a conda package may be had: the package caches of this machine, its configured channels, a lock's hints.
+
+A cache is believed by hash alone, like everything else. The file of an artifact is `CHANNEL/SUBDIR/FILE`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import quote
+
+from envcap.conda.channel import source_name
+from envcap.lockfile.model import Artifact, CondaPackage
+from envcap.sources.conda_settings import CondaSettings, builtin_alias
+from envcap.sources.locate import FilePlace, Refusal
+from envcap.sources.scrub import scrub_url
+
+CONDA_CHANNEL: Final = "conda-channel"
+
+
+def conda_artifact(package: CondaPackage) -> Artifact:
+    """Name a conda package as a pinned file."""
+    file = f"{package.channel}/{package.subdir}/{package.file}"
+    return Artifact(platform="", source=CONDA_CHANNEL, file=file, size=package.size, sha256=package.sha256)
+
+
+class CondaLocator:
+    """Finds conda packages by channel name, folder and file name."""
+
+    def __init__(
+        self, settings: CondaSettings, hints: Mapping[str, str], *, offline: bool, trusted: bool = False
+    ) -> None:
+        """Prepare; nothing is looked for yet.
+
+        Args:
+            settings: Of this machine.
+            hints: URL by the name of a channel's source: a lock's, or those of the live records.
+            offline: Name no server.
+            trusted: The hints are this machine's own, so they may name folders and http.
+        """
+        self._settings = settings
+        self._hints = hints
+        self._offline = offline
+        self._trusted = trusted
+
+    def urls(self, artifact: Artifact) -> Iterator[FilePlace | Refusal]:
+        """Yield places, best first."""
+        channel, subdir, file = artifact.file.rsplit("/", 2)
+        for cache in self._settings.caches:
+            if (cache / file).is_file():
+                yield FilePlace(url=(cache / file).absolute().as_uri(), shown="the package cache")
+        asked = False
+        for base in self._bases(channel):
+            url = f"{base}/{subdir}/{quote(file, safe='!+')}"
+            shown = f"the channel folder {channel!r}" if base.startswith("file:") else scrub_url(url)
+            asked = True
+            if self._offline and not base.startswith("file:"):
+                yield Refusal(shown=shown, answer="not asked (offline)")
+            else:
+                yield FilePlace(url=url, shown=shown)
+        if not asked:
+            yield Refusal(
+                shown=f"the channel {channel!r}",
+                answer="no address is configured (`channel_alias` or `channels` in .condarc, CONDA_CHANNEL_ALIAS, "
+                "or `pip install 'envcap[conda]'`)",
+            )
+
+    def _bases(self, channel: str) -> Iterator[str]:
+        seen: set[str] = set()
+        alias = self._settings.alias
+        hint = self._hints.get(source_name(channel), "")
+        usable = hint if self._trusted or hint.startswith("https://") else ""
+        configured = [*self._settings.channels.get(channel, ()), f"{alias}/{channel}" if alias else "", usable]
+        for base in configured:
+            if base and base not in seen:
+                seen.add(base)
+                yield base
+        if not seen and (default := builtin_alias()):
+            yield f"{default}/{channel}"
