@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LockFolder
+from envcap.conda_drift import compare_conda
+from envcap.conda_snapshot import complete_conda
 from envcap.drift import (
     Change,
     Kind,
@@ -20,6 +22,7 @@ from envcap.drift import (
     sort_changes,
 )
 from envcap.environment import Environment
+from envcap.errors import EnvcapError
 from envcap.interpreter_origin import lock_interpreter
 from envcap.live_scan import LivePlace, scan_live
 from envcap.lock.debian import Pins
@@ -100,12 +103,13 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
             changes += compare_interpreters(lockfile.interpreter, found)
         step("files", 0, 0)
         compared, more, unknown = _compare_packages(folder, environment, world)
+        conda, conda_changes, conda_unknown = _compare_conda(lockfile, environment, world, step)
         nobody_s, unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
     unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
     return Drift(
-        changes=sort_changes(name_unreadable([*changes, *more, *unowned], unreadable)),
-        unknown=unknown,
-        compared=compared + nobody_s,
+        changes=sort_changes(name_unreadable([*changes, *more, *conda_changes, *unowned], unreadable)),
+        unknown=(*unknown, *conda_unknown),
+        compared=compared + conda + nobody_s,
         hashed=hashed,
         left_out=left_out,
     )
@@ -160,6 +164,20 @@ def _compare_packages(
                 compared += len(found)
                 changes += compare_package(package, manifest, found)
     return compared, changes, tuple(unknown)
+
+
+def _compare_conda(
+    lockfile: Lockfile, environment: Environment, world: World, step: Callable[[str, int, int], None]
+) -> tuple[int, list[Change], tuple[Unknown, ...]]:
+    """Compare conda's packages; all are unknown if a record says too little and its archive can't be had."""
+    if environment.kind != "conda" and not lockfile.conda:
+        return 0, [], ()
+    try:
+        complete = complete_conda(environment, world, step)
+    except EnvcapError as error:
+        rows = (Unknown(name=row.name, version=row.version, reason=error.message) for row in lockfile.conda)
+        return 0, [], tuple(rows)
+    return *compare_conda(lockfile.conda, complete), ()
 
 
 def _compare_unowned(
