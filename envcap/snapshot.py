@@ -39,7 +39,7 @@ from envcap.manifest import remember_manifests
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
-from envcap.recipe import RECIPE
+from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT, RECIPE
 from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.sources.pip_cache import pip_cache_folder
 from envcap.system import pin_system, pins_of
@@ -228,7 +228,8 @@ def predict(
 def _image_variables(request: SnapshotRequest, environment: Environment, world: World) -> dict[str, str]:
     machine = world.machine
     roots = prefix_roots(environment)
-    return image_variables(request.env, machine.environ, roots=roots, home=machine.home, cwd=machine.cwd)
+    root = CONDA_ROOT if environment.kind == "conda" else ENVIRONMENT_ROOT
+    return image_variables(request.env, machine.environ, roots=roots, home=machine.home, cwd=machine.cwd, root=root)
 
 
 def _prove(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> tuple[ProofResult, ...]:

@@ -18,12 +18,20 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"://[^/\s@]*@")
-_OF_THE_MACHINE = frozenset({"PATH", "VIRTUAL_ENV", "HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "HOSTNAME", "SHELL"})
+_OF_THE_MACHINE = frozenset(
+    {"PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "HOSTNAME", "SHELL"}
+)
 _LONGEST = 1000
 
 
 def image_variables(
-    requested: Sequence[str], environ: Mapping[str, str], *, roots: Sequence[str], home: Path, cwd: Path
+    requested: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    roots: Sequence[str],
+    home: Path,
+    cwd: Path,
+    root: str = ENVIRONMENT_ROOT,
 ) -> dict[str, str]:
     """Give the variables for the image, with folders of the environment as they are in the image.
 
@@ -33,6 +41,7 @@ def image_variables(
         roots: Spellings of the environment's prefix.
         home: The user's home, which no value may name.
         cwd: The current folder, likewise.
+        root: Where the environment lies in the image.
 
     Raises:
         UsageError: A variable is not set, or must not leave this machine.
@@ -48,18 +57,19 @@ def image_variables(
             raise _secret(name)
         if not given and name not in environ:
             raise UsageError(f"{name} is not set", hint=f"give its value with `--env {name}=VALUE`")
-        chosen[name] = _checked(name, value if given else environ[name], roots, home, cwd)
+        moved = ":".join(_moved(entry, roots, root) for entry in (value if given else environ[name]).split(":"))
+        chosen[name] = _checked(name, value if given else environ[name], moved, (home, cwd), roots)
     return {name: chosen[name] for name in sorted(chosen)}
 
 
-def _checked(name: str, value: str, roots: Sequence[str], home: Path, cwd: Path) -> str:
+def _checked(name: str, value: str, moved: str, places: tuple[Path, Path], roots: Sequence[str]) -> str:
     """Refuse a value that must not leave; the message never shows it."""
     if not value.isprintable() or len(value) > _LONGEST:
         raise UsageError(f"The value of {name} is not one line of text of at most {_LONGEST} characters")
     if _USERINFO.search(value) or looks_random(value):
         raise _secret(name)
-    moved = ":".join(_moved(entry, roots) for entry in value.split(":"))
-    private = [str(place) for place in (home, cwd) if len(place.parts) > 1] + list(roots)
+    home = places[0]
+    private = [str(place) for place in places if len(place.parts) > 1] + list(roots)
     if any(place in moved for place in private) or (home.name and home.name in re.split(r"[/:=,\s]+", moved)):
         raise UsageError(
             f"The value of {name} names a folder of this machine, which the image does not have",
@@ -75,6 +85,6 @@ def _secret(name: str) -> UsageError:
     )
 
 
-def _moved(entry: str, roots: Sequence[str]) -> str:
+def _moved(entry: str, roots: Sequence[str], root: str) -> str:
     relative = inside(entry, roots) if entry.startswith("/") else None
-    return entry if relative is None else f"/{ENVIRONMENT_ROOT}/{relative}".rstrip("/")
+    return entry if relative is None else f"/{root}/{relative}".rstrip("/")

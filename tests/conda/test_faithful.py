@@ -255,3 +255,29 @@ def test_packages_that_overwrite_each_other_give_one_image(channel: Channel, tmp
     snapshot_and_rebuild(flow)
 
     assert sum(len(row.patches) for row in lock_of(flow).conda) == 1
+
+
+def test_files_of_nobody_name_the_images_prefix(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, ("python",))
+    kernel = flow.prefix / "share/jupyter/kernels/mine/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": [f"{flow.prefix}/bin/python", "-m", "kernel"]}))
+    (flow.prefix / SITE).mkdir(exist_ok=True)
+    (flow.prefix / SITE / "mine.pth").write_text(f"{flow.prefix}/src\n/elsewhere\nimport os\n")
+    (flow.prefix / "bin/mine").write_text(f"#!{flow.prefix}/bin/python\n")
+    (flow.prefix / "bin/linked").symlink_to(f"{flow.prefix}/bin/mine")
+    flow = replace(flow, settings={**flow.settings, "MY_DATA": f"{flow.prefix}/share:/srv"})
+
+    taken = flow.snapshot("--env", "MY_DATA")
+    assert taken.status == 0, taken.err
+    rebuilt = flow.run("rebuild", flow.lock, "--rootfs", flow.root / "rootfs", "--json")
+
+    assert json.loads(rebuilt.out)["image_id"] == image_id(flow)
+    assert lock_of(flow).image.env == {"MY_DATA": "/opt/conda/share:/srv"}
+    root = flow.root / "rootfs/opt/conda"
+    assert (
+        json.loads((root / "share/jupyter/kernels/mine/kernel.json").read_text())["argv"][0] == "/opt/conda/bin/python"
+    )
+    assert (root / SITE / "mine.pth").read_text() == "/opt/conda/src\nimport os\n"
+    assert (root / "bin/mine").read_text() == "#!/opt/conda/bin/python\n"
+    assert str((root / "bin/linked").readlink()) == "/opt/conda/bin/mine"
