@@ -11,6 +11,7 @@ def test_the_constants_of_recipe_1() -> None:
     assert found == {
         "RECIPE": 1,
         "ENVIRONMENT_ROOT": "opt/env",
+        "CONDA_ROOT": "opt/conda",
         "PYTHON_ROOT": "opt/python",
         "SPLICE_MINIMUM": 300,
         "LIBDEFLATE_LEVEL": 6,

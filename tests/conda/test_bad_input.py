@@ -17,6 +17,7 @@ from tests.conda.channel import Channel
 from tests.conda.test_faithful import snapshot_and_rebuild
 from tests.conda.world import make_world
 from tests.flow import Flow
+from tests.secrets.samples import SECRETS
 
 Edit = Callable[[dict[str, Any]], object]
 KEPT = ("python", "fast")
@@ -183,3 +184,16 @@ def test_verify_accepts_the_image(locked: Flow, tmp_path: Path) -> None:
 
     assert answer.status == 0
     assert "manifest: " in answer.out
+
+
+def test_a_credential_in_an_edited_file_of_conda_stops_the_snapshot(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    place = flow.prefix / "include/fast.h"
+    place.unlink()
+    place.write_bytes(SECRETS["rsa"][0])
+
+    refused = flow.snapshot()
+
+    assert refused.status == 1
+    assert "include/fast.h: a private key (line 1)" in refused.err
+    assert not flow.lock.exists()

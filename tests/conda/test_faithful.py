@@ -281,3 +281,25 @@ def test_files_of_nobody_name_the_images_prefix(channel: Channel, tmp_path: Path
     assert (root / SITE / "mine.pth").read_text() == "/opt/conda/src\nimport os\n"
     assert (root / "bin/mine").read_text() == "#!/opt/conda/bin/python\n"
     assert str((root / "bin/linked").readlink()) == "/opt/conda/bin/mine"
+
+
+def test_the_users_own_package_is_seen_before_condas(channel: Channel, tmp_path: Path) -> None:
+    """conda's Python looks into the user's folder first, and so does the image."""
+    flow = make_world(tmp_path / "world", channel, ("python", "tool"))
+    base = flow.home / "local"
+    user = replace(flow, settings={**flow.settings, "PYTHONUSERBASE": str(base)})
+    wheel = Wheel(name="tool", version="3.0", files={"tool/__init__.py": b"def main():\n    print('user')\n"})
+    (flow.wheels / wheel.file).write_bytes(wheel.build())
+    place = base / SITE
+    for name, data in wheel.members.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(data)
+    (place / wheel.info / "RECORD").write_text("".join(f"{name},,\n" for name in wheel.members))
+
+    snapshot_and_rebuild(user)
+
+    assert user.run("rebuild", user.lock, "--rootfs", user.root / "rootfs").status == 0
+    assert "user" in (user.root / "rootfs/opt/conda" / SITE / "tool/__init__.py").read_text()
+    assert {patch.path: patch.change for row in lock_of(user).conda for patch in row.patches} == {
+        f"{SITE}/tool/__init__.py": "deleted"
+    }
