@@ -6,6 +6,7 @@ What a record doesn't say (old ones have no hashes) is read from the archive its
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from envcap.build.conda_content import restore_original
@@ -26,6 +27,7 @@ from envcap.lockfile.model import CapturedFile, CondaPackage, Interpreter, Patch
 from envcap.recipe import CONDA_ROOT
 
 _SHOWN = 3
+_THREADS = 2
 _LINK_SCRIPTS = ("pre-link", "post-link", "pre-unlink")
 
 
@@ -68,8 +70,10 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
     kept: list[KeptContent] = []
     findings: list[Finding] = []
     there = [record for record in environment.conda if record.files or not record.paths]
-    for record in there:
-        patches, contents = _patches(record, environment)
+    # Reading and hashing let go of the GIL.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        compared = list(pool.map(lambda record: _patches(record, environment), there))
+    for record, (patches, contents) in zip(there, compared, strict=True):
         packages.append(_package(record, patches))
         kept += contents
         findings += [*_edits(record, patches), *_scripts(record)]
