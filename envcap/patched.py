@@ -21,6 +21,7 @@ from envcap.errors import BuildError, EnvcapError
 from envcap.files import FileContent
 from envcap.lockfile.model import Lockfile, Package, Patch
 from envcap.pinned import PinnedArtifacts
+from envcap.plan import root_of
 from envcap.recipe import ENVIRONMENT_ROOT
 from envcap.secrets.scanner import find_secret
 from envcap.sources.http import Session
@@ -33,6 +34,7 @@ _PATIENCE = 3.0
 """Seconds that a diff may keep a snapshot waiting for one answer; the lock is written by then."""
 
 _PAUSE = 0.25
+_OF_CONDA = TextDiff(note="not compared: it is a file of a conda package")
 _EXECUTABLE, _PLAIN = "0755", "0644"
 
 
@@ -67,11 +69,11 @@ class DiffLimits:
 
 
 def list_patches(lockfile: Lockfile) -> tuple[PatchedFile, ...]:
-    """List the patches of a lock in its own order."""
+    """List the patches of a lock in its own order, pip's packages first."""
+    own = [(package.name, package.version, package.patches) for package in lockfile.packages]
+    own += [(f"{package.name} (conda)", package.version, package.patches) for package in lockfile.conda]
     return tuple(
-        PatchedFile(package=package.name, version=package.version, patch=patch)
-        for package in lockfile.packages
-        for patch in package.patches
+        PatchedFile(package=name, version=version, patch=patch) for name, version, patches in own for patch in patches
     )
 
 
@@ -102,6 +104,7 @@ def compare_patches(lockfile: Lockfile, *, blobs: Path, world: World, limits: Di
         for (_, chosen), row in zip(jobs, found, strict=True)
         for number, diff in zip(chosen, row, strict=True)
     }
+    diffs |= {number: _OF_CONDA for number in wanted if number >= start}
     return tuple(replace(row, diff=diffs.get(number)) for number, row in enumerate(rows))
 
 
@@ -121,9 +124,9 @@ def group_patches(rows: Iterable[PatchedFile]) -> list[tuple[str, list[PatchedFi
 
 def patch_labels(lockfile: Lockfile) -> dict[str, str]:
     """Say of each patched path of the image, relative to its root, what the lock did to it."""
+    root = root_of(lockfile)
     return {
-        f"{ENVIRONMENT_ROOT}/{row.patch.path}": f"{row.patch.change} by a patch of {row.package}"
-        for row in list_patches(lockfile)
+        f"{root}/{row.patch.path}": f"{row.patch.change} by a patch of {row.package}" for row in list_patches(lockfile)
     }
 
 

@@ -130,8 +130,8 @@ def _report(drift: Drift, folder: LockFolder, seconds: float, talk: Talk) -> Non
     read = "all of them read" if drift.hashed >= drift.compared else f"{drift.hashed:,} of them read"
     if not drift.changes and not drift.unknown:
         lock = folder.lockfile
-        packages = counted(len(lock.packages) + len(lock.conda), "package")
-        parts = f"Python {lock.interpreter.version}, {packages} and {drift.compared:,} files"
+        total = counted(len(lock.packages) + len(lock.conda), "package")
+        parts = f"Python {lock.interpreter.version}, {total} and {drift.compared:,} files"
         print_data(f"Nothing has drifted: {parts} are as the lock says")
     talk.say(f"Compared {drift.compared:,} files, {read}, in {seconds:.1f} s")
 

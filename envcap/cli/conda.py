@@ -1,5 +1,6 @@
 """What the command line says of conda packages: rows of a snapshot's summary, and a table for `show`."""
 
+from envcap.environment import Finding
 from envcap.lockfile.model import CondaPackage, Lockfile
 from envcap.render import columns, counted, human_size
 
@@ -16,6 +17,21 @@ def conda_rows(lock: Lockfile) -> list[tuple[str, str]]:
 def conda_patched(lock: Lockfile) -> list[str]:
     """Say, for each conda package with patches, how many files differ."""
     return [f"{row.name} ({counted(len(row.patches), 'file')})" for row in lock.conda if row.patches]
+
+
+def has_patches(lock: Lockfile) -> bool:
+    """Tell whether a package, pip's or conda's, is patched."""
+    return any(row.patches for row in lock.packages) or any(row.patches for row in lock.conda)
+
+
+def conda_left_out(lock: Lockfile) -> tuple[Finding, ...]:
+    """Say that formats of pip hold no conda packages."""
+    if not lock.conda:
+        return ()
+    one = len(lock.conda) == 1
+    packages = "its conda package is" if one else f"its {len(lock.conda)} conda packages are"
+    message = f"The lock is of a conda environment: {packages} not in the export, which holds only what pip installed"
+    return (Finding(code="conda-not-exported", message=message),)
 
 
 def conda_inexact(lock: Lockfile) -> list[str]:

@@ -5,10 +5,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from envcap.blobs import LockFolder, open_lock
+from envcap.cli.conda import conda_left_out
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import CHUNK_SIZE
@@ -82,9 +84,11 @@ def check_format(form: str) -> None:
 def _export(folder: LockFolder, form: str, platform: str, world: World, *, beside: bool) -> Export:
     wheels = _WHEELS if beside else None
     if form == "requirements":
-        return export_requirements(folder.lockfile, platform=platform, wheels=wheels)
-    locate = _Locate(world, folder.lockfile.sources)
-    return export_pylock(folder.lockfile, platform=platform, locate=locate, wheels=wheels)
+        export = export_requirements(folder.lockfile, platform=platform, wheels=wheels)
+    else:
+        locate = _Locate(world, folder.lockfile.sources)
+        export = export_pylock(folder.lockfile, platform=platform, locate=locate, wheels=wheels)
+    return replace(export, findings=(*conda_left_out(folder.lockfile), *export.findings))
 
 
 class _Locate:

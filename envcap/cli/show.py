@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from envcap.blobs import kept_hashes, open_lock
-from envcap.cli.conda import conda_rows, conda_table
+from envcap.cli.conda import conda_rows, conda_table, has_patches
 from envcap.cli.facts import fact_rows
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible_lines
@@ -57,7 +57,7 @@ def show_command(
     if needed:
         print_data("\nOS packages for libraries:")
         print_data(visible_lines(columns([(row.name, row.version, row.because[0]) for row in needed])))
-    if any(package.patches for package in lockfile.packages):
+    if has_patches(lockfile):
         # A summary asks nobody: it shows the diffs of which this machine has both sides.
         print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
-from envcap.cli.conda import conda_inexact, conda_patched, conda_rows
+from envcap.cli.conda import conda_inexact, conda_patched, conda_rows, has_patches
 from envcap.cli.facts import fact_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
@@ -187,7 +187,7 @@ def _as_json(found: Snapshot, folder: Path) -> dict[str, object]:
 
 def _compared(found: Snapshot, folder: Path, world: World, talk: Talk) -> tuple[PatchedFile, ...]:
     """Compare patched files with what their artifacts hold, now that their bytes lie beside the lock."""
-    if not any(package.patches for package in found.lockfile.packages):
+    if not has_patches(found.lockfile):
         return ()
     with talk.step("Comparing patched files"), impatient(world) as hasty:
         return compare_patches(found.lockfile, blobs=open_lock(folder).blobs, world=hasty, limits=SHORT)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from envcap.blobs import LockFolder, open_lock
+from envcap.cli.conda import has_patches
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, local_patches, patched_files, table_of
 from envcap.cli.talk import Talk, print_data
@@ -47,7 +48,7 @@ def verify_command(
         print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))}))
     else:
         _report(verdict)
-        if any(package.patches for package in folder.lockfile.packages):
+        if has_patches(folder.lockfile):
             print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
     if verdict.level is Level.NONE:
         raise DifferenceError(

@@ -4,7 +4,7 @@ Source: CEP 26 (channel names), conda's `models/channel.py` (`/t/TOKEN/` in URLs
 """
 
 import re
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]|/(?=[A-Za-z0-9])){0,126}\Z")
 SUBDIR = re.compile(r"[a-z0-9]{1,20}(?:-[a-z0-9_]{1,20})?\Z")
@@ -13,9 +13,17 @@ FILE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.!+-]{0,250}(?:\.conda|\.tar\.bz2)\Z
 _TOKEN = re.compile(r"/t/[^/]*(?=/|\Z)")
 
 
+def split_url(url: str) -> SplitResult:
+    """Split a URL; one that is none has no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return urlsplit("")
+
+
 def channel_url(url: str) -> str:
     """Scrub a channel's URL of user, password, token and query, and of a package's file and folder at its end."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     path = _TOKEN.sub("", parts.path).rstrip("/")
     if FILE.match(unquote(path.rpartition("/")[2])):
         path = path.rpartition("/")[0].rpartition("/")[0]
@@ -28,13 +36,13 @@ def channel_name(channel: str) -> str:
     A channel on this machine has the name of its folder: where that lies is nobody's business.
     """
     scheme = channel.partition("://")[0] if "://" in channel else ""
-    path = unquote(urlsplit(channel).path) if scheme else channel
+    path = unquote(split_url(channel).path) if scheme else channel
     if scheme == "file" or channel.startswith(("/", ".", "~")):
         path = path.rstrip("/").rpartition("/")[2]
     name = re.sub(r"[^A-Za-z0-9._/-]+", "-", path.strip("/"))
     name = re.sub(r"/[^A-Za-z0-9]*", "/", name).strip("/.-_")[:120].rstrip("/")
     if not name and scheme:
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", urlsplit(channel).hostname or "").strip("-.")
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", split_url(channel).hostname or "").strip("-.")
     return name if CHANNEL_NAME.match(name) else "channel"
 
 

@@ -6,9 +6,9 @@ one finding, and its files are nobody's. Source: CEP draft "prefix records"; con
 
 import json
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from envcap.conda.channel import FILE, SUBDIR, channel_name, channel_url
+from envcap.conda.channel import FILE, SUBDIR, channel_name, channel_url, split_url
 from envcap.conda.paths import is_generated_row, read_path
 from envcap.digest import is_sha256
 from envcap.environment import CondaPath, CondaRecord
@@ -126,7 +126,7 @@ def _channel(table: Mapping[str, object]) -> str:
 
 
 def _file_name(table: Mapping[str, object], identity: list[str]) -> str:
-    by_url = unquote(urlsplit(_text(table.get("url"))).path.rpartition("/")[2])
+    by_url = unquote(split_url(_text(table.get("url"))).path.rpartition("/")[2])
     name = _text(table.get("fn"))
     for candidate in (name, by_url):
         if candidate.endswith(_SUFFIXES) and "/" not in candidate:

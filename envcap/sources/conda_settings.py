@@ -68,7 +68,13 @@ class _Gathered:
             return (self.cwd / path).resolve().as_uri()
         if not _URL.match(text):
             return ""
-        bare, credential = split_userinfo(text)
+        try:
+            bare, credential = split_userinfo(text)
+        except ValueError:
+            # What is wrong about it may be a password with a bracket: not a word of it is repeated.
+            message = "A URL of conda's configuration is none: it is left out"
+            self.findings.append(Finding(code="config-unreadable", message=message))
+            return ""
         if credential is not None:
             self.credentials.append(credential)
         return bare.rstrip("/")

@@ -197,3 +197,22 @@ def test_a_credential_in_an_edited_file_of_conda_stops_the_snapshot(channel: Cha
     assert refused.status == 1
     assert "include/fast.h: a private key (line 1)" in refused.err
     assert not flow.lock.exists()
+
+
+def test_show_and_verify_name_edited_files_of_conda(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    (flow.prefix / "include/fast.h").unlink()
+    (flow.prefix / "include/fast.h").write_text("mine\n")
+
+    taken = flow.snapshot()
+
+    assert "fast (conda) 3.0\n    edited   include/fast.h" in taken.out
+    shown = flow.run("show", flow.lock, "--patches")
+    assert "edited   include/fast.h\n      (not compared: it is a file of a conda package)" in shown.out, shown.out
+
+
+def test_an_export_says_that_conda_packages_are_not_in_it(locked: Flow) -> None:
+    answer = locked.run("export", locked.lock, "--format", "requirements")
+
+    assert answer.status == 0
+    assert "its 5 conda packages are not in the export" in answer.err

@@ -113,3 +113,12 @@ def test_a_file_of_other_shape_says_nothing(tmp_path: Path, text: str) -> None:
     found = settings(tmp_path, text)
 
     assert (found.alias, dict(found.channels), found.findings) == ("", {}, ())
+
+
+def test_a_url_that_is_none_is_left_out_unseen(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path, "channels: ['https://ada:[secret@a.example.org/lab']\n", {"CONDA_CHANNEL_ALIAS": "http://["}
+    )
+
+    assert (found.alias, dict(found.channels)) == ("", {})
+    assert {row.message for row in found.findings} == {"A URL of conda's configuration is none: it is left out"}
