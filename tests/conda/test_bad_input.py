@@ -216,3 +216,25 @@ def test_an_export_says_that_conda_packages_are_not_in_it(locked: Flow) -> None:
 
     assert answer.status == 0
     assert "its 5 conda packages are not in the export" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("alias", "hint"),
+    [("https://conda.example.org", ""), ("https://mirror.example.org", "https://conda.example.org/lab")],
+)
+def test_a_channel_gets_a_hint_only_if_it_is_not_this_machines_default(
+    channel: Channel, tmp_path: Path, alias: str, hint: str
+) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT, settings={"CONDA_CHANNEL_ALIAS": alias})
+    for name in KEPT:
+        edit(
+            flow,
+            name,
+            lambda table: table.update(url=f"https://u:p@conda.example.org/t/tk-1/lab/{table['subdir']}/{table['fn']}"),
+        )
+
+    assert flow.snapshot().status == 0
+
+    sources = [row for row in open_lock(flow.lock).lockfile.sources if row.kind == "conda-channel"]
+    assert [(row.name, row.url) for row in sources] == [("lab", hint)]
+    assert "tk-1" not in (flow.lock / "envcap.lock").read_text()

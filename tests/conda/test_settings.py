@@ -7,7 +7,7 @@ import pytest
 
 from envcap.lockfile.model import Artifact
 from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator
-from envcap.sources.conda_settings import CondaSettings, find_conda_settings
+from envcap.sources.conda_settings import CondaSettings, builtin_alias, find_conda_settings
 from envcap.sources.locate import FilePlace, Refusal
 
 
@@ -122,3 +122,14 @@ def test_a_url_that_is_none_is_left_out_unseen(tmp_path: Path) -> None:
 
     assert (found.alias, dict(found.channels)) == ("", {})
     assert {row.message for row in found.findings} == {"A URL of conda's configuration is none: it is left out"}
+
+
+def test_without_any_setting_names_are_relative_to_py_rattlers_constant() -> None:
+    assert builtin_alias().startswith("https://")
+    assert places(CondaSettings(), "lab") == [f"{builtin_alias()}/lab/noarch/x-1-0.conda"]
+
+
+def test_a_hint_is_asked_before_that_constant() -> None:
+    hints = {"lab": "https://conda.example.org/lab"}
+
+    assert places(CondaSettings(), "lab", hints) == ["https://conda.example.org/lab/noarch/x-1-0.conda"]
