@@ -40,7 +40,7 @@ def lock_interpreter(environment: Environment, platform: str, world: World) -> t
     """
     facts = environment.interpreter
     if environment.kind == "conda":
-        return lock_conda_interpreter(facts), ()
+        return lock_conda_interpreter(environment), ()
     origin = origin_of(facts)
     match origin:
         case DebianInterpreter():

@@ -5,6 +5,7 @@ What a record doesn't say (old ones have no hashes) is read from the archive its
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from envcap.environment import (
     Finding,
     FindingLevel,
     InstalledFile,
-    InterpreterFacts,
 )
+from envcap.errors import ScanError
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import CapturedFile, CondaPackage, Interpreter, Patch, Source
 from envcap.recipe import CONDA_ROOT
@@ -89,8 +90,20 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
     )
 
 
-def lock_conda_interpreter(facts: InterpreterFacts) -> Interpreter:
-    """Lock the interpreter of a conda environment: its package is one of the rows."""
+def lock_conda_interpreter(environment: Environment) -> Interpreter:
+    """Lock the interpreter of a conda environment: its package is one of the rows.
+
+    Raises:
+        ScanError: No package has it.
+    """
+    facts = environment.interpreter
+    prefix = os.path.realpath(environment.prefix)
+    path = os.path.relpath(os.path.realpath(facts.executable), prefix)
+    if not any(file.path == path for record in environment.conda for file in record.files):
+        raise ScanError(
+            f"No conda package owns the environment's interpreter {path} (expected its record in conda-meta)",
+            hint="install Python anew into the environment with `--force-reinstall`",
+        )
     return Interpreter(
         implementation=facts.implementation,
         version=facts.version,

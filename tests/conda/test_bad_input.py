@@ -238,3 +238,14 @@ def test_a_channel_gets_a_hint_only_if_it_is_not_this_machines_default(
     sources = [row for row in open_lock(flow.lock).lockfile.sources if row.kind == "conda-channel"]
     assert [(row.name, row.url) for row in sources] == [("lab", hint)]
     assert "tk-1" not in (flow.lock / "envcap.lock").read_text()
+
+
+def test_a_python_that_no_package_owns_is_one_line(channel: Channel, tmp_path: Path) -> None:
+    """Without its record the image would have no Python."""
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    path = next((flow.prefix / "conda-meta").glob("python-*.json"))
+    path.unlink()
+    path.write_text("{")
+
+    check_refusal(flow.snapshot(), 1, r"No conda package owns the environment's interpreter bin/python3\.\d+ ")
+    assert not flow.lock.exists()
