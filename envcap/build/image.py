@@ -5,10 +5,12 @@ to the store in one pass. `build_image` writes blobs, `predict_image` only the d
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from envcap.build.arrange import arrange
 from envcap.build.conda_layer import conda_environment_entries, root_key
@@ -141,18 +143,24 @@ def _build_layers(
     blobs = finished is not None
     total = len(plan.layers)
     done: list[_Built] = []
-    # Big layers were ranked first by the plan among packages; the pool keeps both cores busy until the end.
+    running: list[Future[_Built]] = [Future() for _ in lower]
+    waiting = deque(zip(lower, running, strict=True))
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(_build_layer, layer, plan, materials, store, blobs=blobs) for layer in lower]
+        for number in range(jobs):
+            pool.submit(
+                _work,
+                waiting,
+                partial(_build_layer, plan=plan, materials=materials, store=store, blobs=blobs),
+                from_the_end=number % 2 == 1,
+            )
         try:
             for future, layer in zip(running, lower, strict=True):
                 done.append(future.result())
                 if finished:
                     finished(layer, done[-1])
                 progress(layer.what, len(done), total)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        finally:
+            waiting.clear()
     if not isinstance(last, EnvironmentLayer):
         raise TypeError(last)
     done.append(_build_environment(last, list(zip(lower, done, strict=True)), plan, store, blobs=blobs))
@@ -160,6 +168,26 @@ def _build_layers(
         finished(last, done[-1])
     progress(last.what, total, total)
     return done
+
+
+def _work(
+    waiting: deque[tuple[LayerPlan, Future[_Built]]], build: Callable[[LayerPlan], _Built], *, from_the_end: bool
+) -> None:
+    """Build what is waiting, from one end, until nothing is.
+
+    The plan ranks layers by size, with buckets of small packages last. Those at the beginning are few large files that
+    are inflated and hashed without the GIL, those at the end are many small ones that need it: side by side they
+    hinder each other least.
+    """
+    while waiting:
+        try:
+            layer, future = waiting.pop() if from_the_end else waiting.popleft()
+        except IndexError:  # another thread took the last one
+            return
+        try:
+            future.set_result(build(layer))
+        except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
+            future.set_exception(error)
 
 
 def _build_environment(
@@ -185,7 +213,7 @@ def _build_environment(
     return built
 
 
-def _build_layer(layer: LayerPlan, plan: ImagePlan, materials: Materials, store: Store, *, blobs: bool) -> _Built:
+def _build_layer(layer: LayerPlan, *, plan: ImagePlan, materials: Materials, store: Store, blobs: bool) -> _Built:
     key = _layer_key(layer, plan, materials, blobs=blobs)
     known = _recall(store, key)
     if known is not None:

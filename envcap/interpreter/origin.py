@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from envcap.dpkg import DPKG_ROOT, parse_os_release, read_small, read_status
 from envcap.environment import InterpreterFacts
-from envcap.scan.dpkg import DPKG_ROOT, parse_os_release, read_small, read_status
 
 _TAG = re.compile(r"\d{8}\Z")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

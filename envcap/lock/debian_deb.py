@@ -16,10 +16,10 @@ from envcap.archives.access import RandomAccess
 from envcap.archives.ar import DebSection, open_section, read_deb
 from envcap.archives.spool import SpooledContent
 from envcap.archives.tar import TarMember, read_tar
+from envcap.elf_reader import MAGIC, read_elf
 from envcap.entry import EntryKind
 from envcap.errors import ScanError, SystemPackageError
 from envcap.lockfile.model import SystemPackage
-from envcap.scan.elf_reader import MAGIC, read_elf
 from envcap.sources.debian_contents import TRIPLETS
 from envcap.sources.debian_table import IndexCache
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from envcap.digest import CHUNK_SIZE
+from envcap.elf_reader import MAGIC
 from envcap.environment import Finding
-from envcap.scan.elf_reader import MAGIC
 from envcap.scan.files import Tree
 
 _THREADS = 2

@@ -13,7 +13,7 @@ from typing import Final
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from envcap.scan.elf_reader import MAGIC
+from envcap.elf_reader import MAGIC
 
 BASELINE: Final = 1
 """What every x86-64 processor has."""

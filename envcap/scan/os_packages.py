@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from envcap.dpkg import DpkgPackage, parse_os_release, read_dpkg, read_small
 from envcap.environment import Finding, InterpreterFacts, OsPackage
-from envcap.scan.dpkg import DpkgPackage, parse_os_release, read_dpkg, read_small
 from envcap.scan.sites import Beyond, Site
 
 _INTERPRETER = re.compile(r"(?:lib)?python\d+\.\d+(?:-minimal|-stdlib)?\Z")

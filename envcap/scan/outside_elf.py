@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from envcap.elf_reader import MAGIC
 from envcap.environment import ElfFacts, ElfNeed, Environment
 from envcap.scan.elf import ElfSource, find_interpreter_elfs, read_elf_facts
-from envcap.scan.elf_reader import MAGIC
 
 
 def add_outside_elf(environment: Environment) -> Environment:

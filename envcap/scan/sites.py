@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envcap.dpkg import DPKG_ROOT
 from envcap.environment import InterpreterFacts
-from envcap.scan.dpkg import DPKG_ROOT
 
 _SITE = re.compile(r"(?P<root>/.*?)/+(?P<folder>lib(?:64)?/[^/]+/(?:site|dist)-packages)/*\Z")
 

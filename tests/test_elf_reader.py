@@ -10,8 +10,8 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envcap.elf_reader import ElfFile, ReadAt, read_elf
 from envcap.errors import ScanError
-from envcap.scan.elf_reader import ElfFile, ReadAt, read_elf
 from tests.scan.env_builder import ElfSpec, make_elf
 
 
