@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_elf_reader import reader
 
 from envcap.elf_reader import read_elf
 from envcap.environment import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan
+from tests.test_elf_reader import reader
 
 ISA_NEEDED = 0xC0008002
 
