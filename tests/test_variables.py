@@ -18,7 +18,7 @@ from envcap.variables import (
     reduce_variables,
 )
 
-ROOTS = ("/work/env", "/home/ada/env")
+ROOTS = ("/srv/env", "/home/ada/env")
 TOKENS = (
     "ghp_0123456789abcdefghijABCDEFGHIJ123456",
     "glpat-A1b2C3d4E5f6G7h8I9j0",
@@ -41,12 +41,12 @@ TOKENS = (
         ("CUBLAS_WORKSPACE_CONFIG", ":4096:8", ":4096:8"),
         ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-ERMS", "glibc.cpu.hwcaps=-AVX2,-ERMS"),
         ("XLA_FLAGS", "--xla_dump_to=/home/ada/x  --xla_y=true", f"--xla_dump_to={WITHHELD} --xla_y=true"),
-        ("PYTHONPATH", "/work/env/src:/home/ada/lib::relative", f"{PREFIX}/src:{OUTSIDE}:{OUTSIDE}:{OUTSIDE}"),
-        ("PYTHONPATH", "/work/env/../secret", OUTSIDE),
-        ("PYTHONPATH", "/work/environment", OUTSIDE),
-        ("LD_LIBRARY_PATH", "/home/ada/env/lib/:/work/env", f"{PREFIX}/lib:{PREFIX}"),
+        ("PYTHONPATH", "/srv/env/src:/home/ada/lib::relative", f"{PREFIX}/src:{OUTSIDE}:{OUTSIDE}:{OUTSIDE}"),
+        ("PYTHONPATH", "/srv/env/../secret", OUTSIDE),
+        ("PYTHONPATH", "/srv/environment", OUTSIDE),
+        ("LD_LIBRARY_PATH", "/home/ada/env/lib/:/srv/env", f"{PREFIX}/lib:{PREFIX}"),
         ("LD_PRELOAD", "/usr/lib/libjemalloc.so.2 libm.so.6", f"{OUTSIDE}/libjemalloc.so.2:libm.so.6"),
-        ("LD_PRELOAD", "/home/ada/notes.txt:/work/env/lib/liba.so", f"{OUTSIDE}:{PREFIX}/lib/liba.so"),
+        ("LD_PRELOAD", "/home/ada/notes.txt:/srv/env/lib/liba.so", f"{OUTSIDE}:{PREFIX}/lib/liba.so"),
         ("OMP_SCHEDULE", "x" * 3000, WITHHELD),
     ],
 )

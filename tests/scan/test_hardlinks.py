@@ -117,6 +117,6 @@ def test_the_walk_ends_when_every_name_is_found(prefix: Path, tmp_path: Path) ->
 
 def test_environments_are_looked_for_nearby_then_below_the_home_but_never_from_the_root() -> None:
     home = Path("/home/me")
-    assert search_roots(Path("/work/p/.venv"), home, {}) == (Path("/work/p"), Path("/work"), home)
+    assert search_roots(Path("/srv/p/.venv"), home, {}) == (Path("/srv/p"), Path("/srv"), home)
     assert search_roots(Path("/venv"), home, {"WORKON_HOME": "/envs"}) == (Path("/envs"), home)
     assert search_roots(Path("/home/me/p/.venv"), home, {"WORKON_HOME": "x"}) == (home / "p", home)
