@@ -37,6 +37,7 @@ IndexOption = Annotated[
 ]
 LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile or its folder.")]
 
+_FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit` or `environment`"
 _INTERRUPTED = 130
 _UsageError = typer.BadParameter.__mro__[1]
 """Root of typer's complaints about a command line: click's own class in older releases, a copy of it in newer ones."""
@@ -87,7 +88,7 @@ def snapshot(
     ] = None,
     index: IndexOption = None,
     export: Annotated[
-        list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write `pylock` or `requirements`.")
+        list[str] | None, typer.Option("--export", metavar="FORMAT", help=f"Also write {_FORMATS}.")
     ] = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
@@ -231,7 +232,7 @@ def show(
 @app.command()
 def export(
     lock: LockArgument,
-    form: Annotated[str, typer.Option("--format", metavar="F", help="`pylock` or `requirements`.")],
+    form: Annotated[str, typer.Option("--format", metavar="F", help=f"{_FORMATS}.")],
     platform: Annotated[str, typer.Option("--platform", help="[default: the lock's].")] = "",
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="[default: standard output].")] = None,
     index: IndexOption = None,

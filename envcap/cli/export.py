@@ -11,20 +11,32 @@ from typing import BinaryIO, cast
 
 from envcap.blobs import LockFolder, open_lock
 from envcap.cli.conda import conda_left_out
+from envcap.cli.conda_places import ConfiguredChannels
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import LockfileError, MissingArtifactError, UsageError
+from envcap.export.conda import check_conda
+from envcap.export.conda_environment import export_environment
+from envcap.export.conda_lock import export_conda_lock
+from envcap.export.explicit import export_explicit
 from envcap.export.pylock import export_pylock
 from envcap.export.requirements import export_requirements
 from envcap.export.result import Export
-from envcap.lockfile.model import Artifact, Source
+from envcap.lockfile.model import Artifact, Lockfile, Source
 from envcap.rebuild import choose_platform
 from envcap.sources.index import IndexReader
 from envcap.sources.locate import Refusal, SimpleLocator
 from envcap.world import World, open_world
 
-FILES = {"pylock": "pylock.toml", "requirements": "requirements.txt"}
+FILES = {
+    "pylock": "pylock.toml",
+    "requirements": "requirements.txt",
+    "conda-lock": "conda-lock.yml",
+    "explicit": "conda-explicit.txt",
+    "environment": "environment.yml",
+}
+_OF_CONDA = frozenset({"conda-lock", "explicit", "environment"})
 _WHEELS = PurePath("wheels")
 
 
@@ -81,14 +93,36 @@ def check_format(form: str) -> None:
         raise UsageError(f"Unknown format {form!r} (expected one of: {', '.join(FILES)})")
 
 
+def check_content(form: str, lockfile: Lockfile) -> None:
+    """Refuse a format that has nothing to say of a lock.
+
+    Raises:
+        BuildError: It is one of conda's, and the lock holds no conda packages.
+    """
+    if form in _OF_CONDA:
+        check_conda(lockfile, form)
+
+
 def _export(folder: LockFolder, form: str, platform: str, world: World, *, beside: bool) -> Export:
     wheels = _WHEELS if beside else None
+    if form in _OF_CONDA:
+        return _conda_export(folder, form, platform, world, wheels)
     if form == "requirements":
         export = export_requirements(folder.lockfile, platform=platform, wheels=wheels)
     else:
         locate = _Locate(world, folder.lockfile.sources)
         export = export_pylock(folder.lockfile, platform=platform, locate=locate, wheels=wheels)
     return replace(export, findings=(*conda_left_out(folder.lockfile), *export.findings))
+
+
+def _conda_export(folder: LockFolder, form: str, platform: str, world: World, wheels: PurePath | None) -> Export:
+    check_content(form, folder.lockfile)
+    places = ConfiguredChannels(world, folder)
+    if form == "environment":
+        return export_environment(folder.lockfile, platform=platform, places=places, wheels=wheels)
+    write = export_explicit if form == "explicit" else export_conda_lock
+    locate = _Locate(world, folder.lockfile.sources)
+    return write(folder.lockfile, platform=platform, places=places, locate=locate)
 
 
 class _Locate:

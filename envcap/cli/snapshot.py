@@ -95,6 +95,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
         found = take_snapshot(request, world, talk)
         if options.strict:
             _refuse_inexact(found)
+        _check_exports(options, found.lockfile)
         write_lock_folder(folder, found.lockfile, found.kept)
         for form in options.export:
             from envcap.cli.export import write_export  # noqa: PLC0415  # most snapshots export nothing
@@ -114,6 +115,15 @@ def _check_options(options: SnapshotOptions) -> None:
 
         for form in options.export:
             check_format(form)
+
+
+def _check_exports(options: SnapshotOptions, lockfile: Lockfile) -> None:
+    """Refuse a format of conda for an environment without it, before the lock is written."""
+    if options.export:
+        from envcap.cli.export import check_content  # noqa: PLC0415  # most snapshots export nothing
+
+        for form in options.export:
+            check_content(form, lockfile)
 
 
 def _inside(prefix: Path, path: str) -> str:

@@ -112,7 +112,7 @@ def _package(pin: Pin, places: _Places) -> Package:
 
 def _place(pin: Pin, places: _Places) -> tuple[str | None, str | None]:
     if not pin.is_captured:
-        return None, _clean(places.locate(pin.artifact))
+        return None, clean_url(places.locate(pin.artifact))
     if places.wheels is not None:
         return kept_wheel(pin, places.wheels).path, None
     if places.blobs is not None:
@@ -120,7 +120,8 @@ def _place(pin: Pin, places: _Places) -> tuple[str | None, str | None]:
     raise SourceError("it is captured, and the lock's blobs are not beside the export")
 
 
-def _clean(url: str) -> str:
+def clean_url(url: str) -> str:
+    """Take secrets out of the URL of a file."""
     if url.startswith("file:"):  # A folder of this machine: no secret, and its path must stay as it is.
         return quote(url.partition("#")[0], safe=":/%+!~@=,&()")
     return scrub_url(url)

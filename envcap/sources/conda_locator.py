@@ -63,6 +63,14 @@ class CondaLocator:
                 "or `pip install 'envcap[conda]'`)",
             )
 
+    def address(self, channel: str) -> str:
+        """Give the address of a channel that is asked first; it may hold a token. Empty where there is none."""
+        return next(self._bases(channel), "")
+
+    def is_default(self, channel: str) -> bool:
+        """Tell whether conda makes that address of the channel's mere name."""
+        return self.address(channel) == f"{self._settings.alias or builtin_alias()}/{channel}"
+
     def _bases(self, channel: str) -> Iterator[str]:
         seen: set[str] = set()
         alias = self._settings.alias

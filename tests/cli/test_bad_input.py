@@ -105,6 +105,7 @@ LOCK_CASES: dict[str, tuple[Callable[[Flow, Path], Arguments], int, str]] = {
         1, r"a.tar is no image archive",
     ),
     "bad format": (command("export", "LOCK", "--format", "poetry"), 2, r"Unknown format 'poetry'"),
+    "format of conda": (command("export", "LOCK", "--format", "conda-lock"), 1, r"'\S+' holds no conda packages"),
     "no format": (command("export", "LOCK"), 2, r"Missing option '--format'"),
     "bad index": (
         command("export", "LOCK", "--format", "requirements", "--index", "nonsense://x"), 2, r"Unexpected index",

@@ -102,6 +102,10 @@ def bad_snapshot_format(flow: Flow) -> Arguments:
     return snapshot_of(flow.prefix, "--export", "poetry")
 
 
+def format_of_conda(flow: Flow) -> Arguments:
+    return snapshot_of(flow.prefix, "--export", "explicit")
+
+
 def unknown_system_package(flow: Flow) -> Arguments:
     return snapshot_of(flow.prefix, "--system", "no-such-package")
 
@@ -157,7 +161,8 @@ def store_is_another_folder(flow: Flow) -> Arguments:
         (bad_index, 2, r"Unexpected index 'ftp:"),
         (bad_name, 2, r"Unexpected name '../../evil' \(expected letters"),
         (empty_environment_name, 2, r"Unexpected name 'a b'"),
-        (bad_snapshot_format, 2, r"Unknown format 'poetry' \(expected one of: pylock, requirements\)"),
+        (bad_snapshot_format, 2, r"Unknown format 'poetry' \(expected one of: pylock, requirements, .*\)"),
+        (format_of_conda, 1, r"The lock 'world' holds no conda packages \(expected some for the format 'explicit'\)"),
         (unknown_system_package, 1, r"no-such-package"),
         (no_mirror, 1, r"bookworm"),
         (output_is_a_file, 1, r"locks/env can't be written: .*locks is not a folder"),
