@@ -51,7 +51,8 @@ def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
 
 
 def _complete(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:
-    digest, size = _fetch(record, world)
+    why = f"its record has {_lack(record)}, and nobody has the archive"
+    digest, size = fetch_conda(record, world, why=why, trusted=True)
     with (
         tempfile.TemporaryFile(dir=world.store.root / "tmp") as spool,
         FileReader(world.store.blobs.verified(digest)) as reader,
@@ -61,8 +62,18 @@ def _complete(record: CondaRecord, environment: Environment, world: World) -> Co
     return complete_record(record, sha256=digest.hex, size=size, paths=paths)
 
 
-def _fetch(record: CondaRecord, world: World) -> tuple[Digest, int]:
-    """Have an archive in the store, by its sha256 or, where the record has none, by its MD5 or its name alone."""
+def fetch_conda(record: CondaRecord, world: World, *, why: str, trusted: bool) -> tuple[Digest, int]:
+    """Have an archive in the store, by its sha256 or, where the record has none, by its MD5 or its name alone.
+
+    Args:
+        record: Which archive.
+        world: This machine.
+        why: What to say if nobody has it.
+        trusted: The record is this machine's own, so that it may name folders and http.
+
+    Raises:
+        MissingArtifactError: Nobody has it.
+    """
     blobs = world.store.blobs
     key = action_key("conda-archive", {"file": record.file, "md5": record.md5, "size": str(record.size)})
     if record.sha256 and blobs.has(Digest(record.sha256)):
@@ -77,7 +88,7 @@ def _fetch(record: CondaRecord, world: World) -> tuple[Digest, int]:
         platform="", source=CONDA_CHANNEL, file=f"{record.channel}/{record.subdir}/{record.file}", size=0, sha256=""
     )
     hints = {source_name(record.channel): record.channel_url}
-    for place in CondaLocator(world.conda, hints, offline=world.machine.offline, trusted=True).urls(wanted):
+    for place in CondaLocator(world.conda, hints, offline=world.machine.offline, trusted=trusted).urls(wanted):
         if isinstance(place, Refusal):
             asked.append(f"{place.shown}: {place.answer}")
             continue
@@ -92,7 +103,7 @@ def _fetch(record: CondaRecord, world: World) -> tuple[Digest, int]:
         world.store.actions.put(key, {"blob": str(digest)}, blobs=[digest])
         return digest, size
     raise MissingArtifactError(
-        f"Can't pin {record.file}: its record has {_lack(record)}, and nobody has the archive ({'; '.join(asked)})",
+        f"Can't pin {record.file}: {why} ({'; '.join(asked)})",
         hint="put the archive into a package cache (CONDA_PKGS_DIRS), or configure its channel in .condarc",
     )
 

@@ -245,6 +245,24 @@ def export(
     export_command(lock, form, platform=platform, output=output, index=tuple(index or ()), offline=offline, store=store)
 
 
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An `@EXPLICIT` list or a `conda-lock.yml`.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the lock.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
+        "lockfiles"
+    ),
+    suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a lock of what conda tools locked: DIR/NAME/envcap.lock."""
+    from envcap.cli.imports import import_command  # noqa: PLC0415  # commands load when they run
+
+    import_command(file, name, output=output, suite=suite, offline=offline, store=store, as_json=as_json)
+
+
 @store_app.command("path")
 def store_path(store: StoreOption = None) -> None:
     """Print where the store is."""

@@ -12,6 +12,7 @@ COMMANDS = (
     ("check",),
     ("show",),
     ("export",),
+    ("import",),
     ("store",),
     ("store", "path"),
     ("store", "fsck"),
