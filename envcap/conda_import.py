@@ -21,12 +21,13 @@ from envcap.conda_snapshot import fetch_conda
 from envcap.digest import CHUNK_SIZE, Digest
 from envcap.environment import CondaRecord
 from envcap.errors import LockfileError, MissingArtifactError
+from envcap.import_wheels import fetch_wheel, public_url
 from envcap.lockfile.check import check_lockfile
-from envcap.lockfile.model import CondaPackage, Interpreter, LockedEnvironment, Lockfile, Source
+from envcap.lockfile.model import CondaPackage, Interpreter, LockedEnvironment, Lockfile, Package, Source
 from envcap.materials import ArtifactMaterials
 from envcap.oci.rootfs import write_rootfs
 from envcap.pinned import PinnedArtifacts
-from envcap.plan import EnvironmentLayer, ImagePlan, conda_layers
+from envcap.plan import EnvironmentLayer, ImagePlan, PackagesLayer, conda_layers
 from envcap.recipe import CONDA_ROOT, MAX_LAYERS, RECIPE
 from envcap.sources.conda_locator import CONDA_CHANNEL
 from envcap.wheel.layout import layout_of
@@ -57,15 +58,21 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
         for done, row in enumerate(listing.packages):
             step(row.file, done, len(listing.packages))
             packages.append(_fetch(row, world))
-    lockfile = _provisional(name, packages)
+        wheels = [fetch_wheel(row, platform, world) for row in listing.pip]
+    lockfile = _provisional(name, packages, wheels)
     layout = layout_of(lockfile.interpreter.version)
     last = EnvironmentLayer(
         interpreter=lockfile.interpreter, layout=layout, system_site_packages=False, root=CONDA_ROOT
     )
+    pip = (
+        [PackagesLayer(packages=lockfile.packages, platform=platform, layout=layout, what="pip", root=CONDA_ROOT)]
+        if lockfile.packages
+        else []
+    )
     plan = ImagePlan(
         platform=platform,
         epoch=lockfile.image.epoch,
-        layers=(*conda_layers(lockfile, layout, MAX_LAYERS - 1), last),
+        layers=(*conda_layers(lockfile, layout, MAX_LAYERS - 2), *pip, last),
         settings=lockfile.image,
     )
     scratch = world.store.root / "tmp"
@@ -92,14 +99,26 @@ def name_channels(lockfile: Lockfile, listing: Listing, *, default: str) -> Lock
     return replace(lockfile, sources=tuple(_hinted(source, hints) for source in lockfile.sources))
 
 
+def without_scripts(lockfile: Lockfile) -> Lockfile:
+    """Take the scripts of wheels for what they are: they were written for the image's prefix, not for the folder."""
+    return replace(lockfile, packages=tuple(map(_untouched, lockfile.packages)))
+
+
+def _untouched(package: Package) -> Package:
+    if package.proof == "captured":
+        return package
+    kept = (row for row in package.patches if not (row.change == "edited" and row.path.startswith("bin/")))
+    return replace(package, patches=tuple(kept))
+
+
 def _hinted(source: Source, hints: Mapping[str, str]) -> Source:
     return replace(source, url=source.url or hints.get(source.name, "")) if source.kind == CONDA_CHANNEL else source
 
 
 def _fetch(row: ListedPackage, world: World) -> CondaPackage:
     wanted = CondaRecord(
-        name=row.file, version="", build="", channel=row.channel, channel_url=row.channel_url, subdir=row.subdir,
-        file=row.file, md5=row.md5, sha256=row.sha256, directory="",
+        name=row.file, version="", build="", channel=row.channel, channel_url=public_url(row.channel_url),
+        subdir=row.subdir, file=row.file, md5=row.md5, sha256=row.sha256, directory="",
     )  # fmt: skip
     digest, size, md5 = _checked(wanted, world)
     with (
@@ -140,7 +159,7 @@ def _checked(wanted: CondaRecord, world: World) -> tuple[Digest, int, str]:
     return digest, size, found.hexdigest()
 
 
-def _provisional(name: str, packages: Sequence[CondaPackage]) -> Lockfile:
+def _provisional(name: str, packages: Sequence[CondaPackage], wheels: Sequence[Package]) -> Lockfile:
     """Give as much of a lock as linking takes; its names are checked, for they become paths."""
     python = next((row for row in packages if row.name == "python"), None)
     if python is None:
@@ -152,6 +171,7 @@ def _provisional(name: str, packages: Sequence[CondaPackage]) -> Lockfile:
         interpreter=Interpreter(
             implementation="cpython", version=python.version, build="", soabi="", origin="conda", home=CONDA_ROOT
         ),
+        packages=tuple(sorted(wheels, key=lambda row: row.name)),
         conda=tuple(sorted(packages, key=lambda row: row.name)),
     )
     check_lockfile(lockfile)

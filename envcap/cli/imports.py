@@ -5,13 +5,13 @@ import platform as machine_platform
 import re
 from pathlib import Path
 
-from envcap.blobs import LOCK_NAME, check_lock_place, write_lock_folder
+from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, write_lock_folder
 from envcap.cli.conda import conda_rows
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.conda.channel import channel_url
 from envcap.conda.listing import Listing, read_listing
-from envcap.conda_import import linked_environment, name_channels, without_session
+from envcap.conda_import import linked_environment, name_channels, without_scripts, without_session
 from envcap.environment import FindingLevel
 from envcap.errors import LockfileError, UsageError
 from envcap.export.conda import SUBDIRS
@@ -50,10 +50,13 @@ def import_command(
             request = SnapshotRequest(prefix=prefix, name=name, suite=suite, user_site=False, build=False)
             found = take_snapshot(request, plain, talk)
             default = channel_url(world.conda.alias or builtin_alias())
-            lockfile = name_channels(found.lockfile, listing, default=default)
-            write_lock_folder(folder, lockfile, found.kept)
+            lockfile = without_scripts(name_channels(found.lockfile, listing, default=default))
+            wanted = kept_hashes(lockfile)
+            write_lock_folder(folder, lockfile, [row for row in found.kept if row[0] in wanted])
     unhashed = [row.file for row in listing.packages if not row.md5 and not row.sha256]
-    warnings = [row.message for row in found.findings if row.level is FindingLevel.WARNING]
+    patched = any(row.patches for row in lockfile.packages)
+    told = [row for row in found.findings if row.level is FindingLevel.WARNING]
+    warnings = [row.message for row in told if patched or row.code != "package-patched"]
     warnings += [f"{file.name} has no hash of {row}: it is pinned as its channel has it now" for row in unhashed]
     if listing.left_out:
         warnings.append(f"Not in category `main`, and left out: {', '.join(listing.left_out[:_SHOWN])}")
@@ -73,6 +76,7 @@ def _rows(found: Snapshot) -> list[tuple[str, str]]:
     return [
         ("interpreter", f"Python {lock.interpreter.version}, conda's own"),
         *conda_rows(lock),
+        *([("pip", ", ".join(f"{row.name} {row.version}" for row in lock.packages[:_SHOWN]))] if lock.packages else []),
         ("OS packages", str(len(lock.system))),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", str(found.prediction.image_id)),
@@ -90,10 +94,4 @@ def _read(file: Path, subdir: str) -> Listing:
         raise LockfileError(f"{file} can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise LockfileError(f"{file} is no text in UTF-8") from None
-    if listing.pip:
-        names = ", ".join(listing.pip[:_SHOWN]) + (" and more" if len(listing.pip) > _SHOWN else "")
-        raise LockfileError(
-            f"{file.name} has packages of pip ({names}); import reads conda packages only",
-            hint="install the file with conda-lock or micromamba, and take a snapshot of the environment",
-        )
     return listing

@@ -8,7 +8,7 @@ and hold virtual packages (notes/capture.md §3), so that only what is needed is
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from envcap.conda.channel import FILE, SUBDIR, channel_name, channel_url, split_url
@@ -42,17 +42,32 @@ class ListedPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedWheel:
+    """A package that a file has pip install.
+
+    Attributes:
+        name: As the file has it.
+        url: As the file has it, without fragment; may hold a token.
+        sha256: Hash of the file, or empty.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """What a file asks for on one platform.
 
     Attributes:
         packages: Sorted by file name.
-        pip: Names of what it has pip install, sorted.
+        pip: What it has pip install, sorted by name.
         left_out: Names of packages in other categories than `main`, sorted.
     """
 
     packages: tuple[ListedPackage, ...]
-    pip: tuple[str, ...] = ()
+    pip: tuple[ListedWheel, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -87,7 +102,7 @@ def _explicit(lines: Iterable[str], name: str) -> Listing:
     packages, pip = [], []
     for line in lines:
         if match := _PIP.match(line):
-            pip.append(match["name"])
+            pip.append(ListedWheel(name=match["name"], url=match["url"], sha256=match["sha256"] or ""))
         elif line and line != "@EXPLICIT" and not line.startswith("#"):
             url, _, found = line.partition("#")
             found = found.removeprefix("sha256:")
@@ -95,7 +110,7 @@ def _explicit(lines: Iterable[str], name: str) -> Listing:
                 raise LockfileError(f"{name}: {_shown(line)} ends with no hash (expected MD5 or sha256)", hint=_HINT)
             md5, sha256 = (found, "") if _MD5.match(found) else ("", found)
             packages.append(_package(url, md5, sha256, name))
-    return Listing(packages=_sorted(packages), pip=tuple(sorted(pip)))
+    return Listing(packages=_sorted(packages), pip=tuple(sorted(pip, key=lambda row: row.name)))
 
 
 def _conda_lock(text: str, name: str, subdir: str) -> Listing:
@@ -115,10 +130,11 @@ def _conda_lock(text: str, name: str, subdir: str) -> Listing:
     main = [row for row in wanted if row.get("category", "main") == "main"]
     conda = [row for row in main if row.get("manager") == "conda"]
     packages = [_package(_text(row, "url"), _hash(row, "md5"), _hash(row, "sha256"), name) for row in conda]
+    pip = [_wheel(row) for row in main if row.get("manager") != "conda"]
     left_out = {_text(row, "name") for row in wanted} - {_text(row, "name") for row in main}
     return Listing(
         packages=_sorted(packages),
-        pip=tuple(sorted({_text(row, "name") for row in main if row.get("manager") != "conda"})),
+        pip=tuple(sorted(pip, key=lambda row: row.name)),
         left_out=tuple(sorted(left_out)),
     )
 
@@ -136,6 +152,13 @@ def _package(url: str, md5: str, sha256: str, name: str) -> ListedPackage:
     channel = channel_url(url)
     return ListedPackage(
         channel=channel_name(channel), channel_url=channel, subdir=subdir, file=file, md5=md5, sha256=sha256
+    )
+
+
+def _wheel(row: Mapping[object, object]) -> ListedWheel:
+    url, _, fragment = _text(row, "url").partition("#")
+    return ListedWheel(
+        name=_text(row, "name"), url=url, sha256=_hash(row, "sha256") or fragment.removeprefix("sha256=")
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 from envcap.blobs import open_lock
 from envcap.lockfile.model import Lockfile, Session
 from tests.conda.channel import Channel
-from tests.flow import Answer, Flow
+from tests.conda.world import make_world
+from tests.flow import WHEELS, Answer, Flow
 
 
 @pytest.fixture
@@ -127,7 +128,8 @@ def test_a_file_may_name_no_folder_of_its_own(flow: Flow, channel: Channel, tmp_
         ("nonsense", 1, "list.txt is neither an `@EXPLICIT` list nor a `conda-lock.yml` of version 1"),
         ("@EXPLICIT\n", 1, "list.txt holds no packages"),
         ("@EXPLICIT\nTOOL\n", 1, "No Python is among the packages"),
-        ("@EXPLICIT\nTOOL\n# pip alpha @ https://example.org/a.whl\n", 1, "list.txt has packages of pip (alpha)"),
+        ("@EXPLICIT\nTOOL\n# pip alpha @ https://example.org/a.zip\n", 1, "'alpha' is no wheel"),
+        ("@EXPLICIT\nTOOL\n# pip alpha @ https://example.org/a-1-py3-none-any.whl\n", 1, "'alpha' has the file"),
         (None, 1, "list.txt can't be read: No such file or directory"),
     ],
 )
@@ -143,6 +145,41 @@ def test_a_file_that_gives_no_lock_is_one_line(
     assert (refused.status, refused.out) == (status, "")
     assert message in refused.err.splitlines()[0]
     assert not (tmp_path / "locks").exists()
+
+
+def test_wheels_lie_on_top_and_are_the_indexes(channel: Channel, tmp_path: Path) -> None:
+    """Wheels of a configured index; the address that the file has is asked last, and not here."""
+    world = make_world(tmp_path / "world", channel, ("python", "tool"))
+    assert world.snapshot().status == 0
+    file = exported(world, "explicit", tmp_path / "file")
+    for wheel in WHEELS:
+        (world.wheels / wheel.file).write_bytes(wheel.build())
+        found = hashlib.sha256(wheel.build()).hexdigest()
+        with file.open("a") as stream:
+            stream.write(f"# pip {wheel.name} @ https://files.example.org/x/{wheel.file}#sha256={found}\n")
+
+    taken = import_(world, file)
+
+    assert taken.status == 0, taken.err
+    assert [(row.name, row.proof, row.patches) for row in lock_of(file).packages] == [
+        (name, "record", ()) for name in ("alpha", "beta", "gamma")
+    ]
+    assert "differs" not in taken.err
+    other = replace(world, settings={**world.settings, "ENVCAP_STORE": str(tmp_path / "other")})
+    rebuilt = other.run("rebuild", tmp_path / "locks/back", "--rootfs", tmp_path / "root", "--json")
+    assert json.loads(rebuilt.out)["level"] == "config"
+    assert (tmp_path / "root/opt/conda/bin/alpha-tool").read_text().startswith("#!/opt/conda/bin/python\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.7", "localhost"])
+def test_no_inner_address_of_a_file_is_asked(flow: Flow, tmp_path: Path, host: str) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(f"@EXPLICIT\nhttps://{host}/elsewhere/noarch/x-1-0.conda\n")
+
+    refused = import_(flow, file, "--offline")
+
+    assert refused.status == 1
+    assert host not in refused.err
 
 
 def test_a_name_that_is_a_path_is_refused(flow: Flow, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.conda.listing import ListedPackage, Listing, read_listing
+from envcap.conda.listing import ListedPackage, ListedWheel, Listing, read_listing
 from envcap.errors import LockfileError
 
 BASE = "https://conda.example.org/conda-forge"
@@ -61,16 +61,22 @@ def test_no_secret_of_an_address_is_kept() -> None:
 def test_packages_of_pip_are_told_apart() -> None:
     found = explicit(f"{BASE}/noarch/x-1-0.conda", f"# pip alpha @ https://example.org/a.whl#sha256={SHA}", "# pip")
 
-    assert found.pip == ("alpha",)
+    assert found.pip == (ListedWheel(name="alpha", url="https://example.org/a.whl", sha256=SHA),)
 
 
 def test_a_conda_lock_is_read_for_one_platform_and_category() -> None:
+    alpha = ListedWheel(name="alpha", url=f"{BASE}/linux-64/x-1-0.conda", sha256=SHA)
+
     found = conda_lock(
         row(), row(platform="osx-64", url=f"{BASE}/osx-64/x-1-0.conda"), row(name="__osx"),
         row(name="dev", category="dev"), row(name="alpha", manager="pip"),
     )  # fmt: skip
 
-    assert found == Listing(packages=(X,), pip=("alpha",), left_out=("dev",))
+    assert found == Listing(
+        packages=(X,),
+        pip=(alpha,),
+        left_out=("dev",),
+    )
 
 
 @pytest.mark.parametrize("version", [2, "1", None])
