@@ -22,8 +22,13 @@ def split_url(url: str) -> SplitResult:
 
 
 def channel_url(url: str) -> str:
-    """Scrub a channel's URL of user, password, token and query, and of a package's file and folder at its end."""
+    """Scrub a channel's URL of user, password, token and query, and of a package's file and folder at its end.
+
+    Empty for a web address without a host: others might look for one, and for a user, in what is a path here.
+    """
     parts = split_url(url)
+    if parts.scheme in {"http", "https"} and not parts.hostname:
+        return ""
     path = _TOKEN.sub("", parts.path).rstrip("/")
     if FILE.match(unquote(path.rpartition("/")[2])):
         path = path.rpartition("/")[0].rpartition("/")[0]

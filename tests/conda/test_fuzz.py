@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from envcap.archives.access import FileReader
@@ -83,6 +83,8 @@ def test_any_text_gives_a_channels_name(text: str) -> None:
 
 
 @given(st.text(alphabet="abc/:@.?#%t", max_size=30))
+@example("//@")
+@example("@")
 def test_a_scrubbed_url_holds_no_user(text: str) -> None:
     found = channel_url(f"https://{text}")
 
