@@ -1,6 +1,5 @@
 """`check`: a live environment against its lock, by content; reads files, the store and, where need be, an index."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -185,11 +184,7 @@ def _compare_unowned(
 ) -> tuple[int, list[Change], tuple[str, ...]]:
     """Compare the files of nobody; what is new and beyond a snapshot's limit is only named."""
     expected = captured_manifest(lockfile.captured)
-    capturable, belonging = (_capturable(environment, some) for some in (limit, sys.maxsize))
-    found = unowned_manifest(environment, expected.keys() | capturable)
-    left_out = belonging - capturable - expected.keys()
-    return len(found), list(compare_unowned(expected, found)), tuple(sorted(left_out))
-
-
-def _capturable(environment: Environment, limit: int) -> set[str]:
-    return {file.path for file in lock_unowned(environment, limit=limit).files}
+    live = lock_unowned(environment, limit=limit)
+    found = unowned_manifest(environment, expected.keys() | {file.path for file in live.files})
+    left_out = tuple(path for path in live.too_large if path not in expected)
+    return len(found), list(compare_unowned(expected, found)), left_out

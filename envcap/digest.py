@@ -5,7 +5,9 @@ Source: OCI image-spec, descriptor.md, "Digests". Other algorithms are refused: 
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Self
 
 from envcap.errors import DigestError
@@ -52,9 +54,14 @@ class Digest:
         return cls(hashlib.sha256(data).hexdigest())
 
     @classmethod
-    def of_file(cls, file: BinaryIO) -> Self:
-        """Hash an open file from its position to its end, a chunk at a time."""
+    def of_chunks(cls, chunks: Iterable[bytes]) -> Self:
+        """Hash bytes that come in pieces, such as those of a `Content`."""
         sha256 = hashlib.sha256()
-        while chunk := file.read(CHUNK_SIZE):
+        for chunk in chunks:
             sha256.update(chunk)
         return cls(sha256.hexdigest())
+
+    @classmethod
+    def of_file(cls, file: BinaryIO) -> Self:
+        """Hash an open file from its position to its end, a chunk at a time."""
+        return cls.of_chunks(iter(partial(file.read, CHUNK_SIZE), b""))

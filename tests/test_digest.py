@@ -64,3 +64,8 @@ def test_is_sha256_wants_64_hex_digits(value: object) -> None:
 
 def test_digests_sort_by_their_digits() -> None:
     assert sorted([Digest("b" * 64), Digest("a" * 64)]) == [Digest("a" * 64), Digest("b" * 64)]
+
+
+@given(st.lists(st.binary()))
+def test_how_bytes_are_cut_does_not_matter(chunks: list[bytes]) -> None:
+    assert Digest.of_chunks(chunks) == Digest.of(b"".join(chunks))

@@ -1,9 +1,9 @@
 """The entries of a layer in order: sorted, with every parent, each path once (recipe 1, rule 2)."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 
+from envcap.digest import Digest
 from envcap.entry import Entry, EntryKind
 from envcap.errors import BuildError
 from envcap.recipe import DIRECTORY_MODE
@@ -44,11 +44,4 @@ def arrange(entries: Iterable[Entry]) -> list[Entry]:
 
 def _equal(one: Entry, other: Entry) -> bool:
     facts = [(entry.kind, entry.mode, entry.uid, entry.gid, entry.target, entry.content.size) for entry in (one, other)]
-    return facts[0] == facts[1] and _hash(one) == _hash(other)
-
-
-def _hash(entry: Entry) -> bytes:
-    sha256 = hashlib.sha256()
-    for chunk in entry.content.chunks():
-        sha256.update(chunk)
-    return sha256.digest()
+    return facts[0] == facts[1] and Digest.of_chunks(one.content.chunks()) == Digest.of_chunks(other.content.chunks())

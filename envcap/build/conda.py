@@ -6,6 +6,7 @@ Source: CEP 34, conda's `core/link.py` and `core/path_actions.py` (noarch Python
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from envcap.archives.conda import CondaArchive
 from envcap.archives.tar import TarMember
@@ -14,6 +15,7 @@ from envcap.build.conda_record import PlacedPath, owner_of, record_entry
 from envcap.build.package import Blobs, apply_patches, environment_entry, symlink_entry
 from envcap.build.reroot import reroot, reroot_script
 from envcap.conda.paths import DIRECTORY, ENTRY_POINT, SOFTLINK, is_generated_row, place_noarch, read_path
+from envcap.digest import Digest
 from envcap.entry import Entry, EntryKind, LiteralContent
 from envcap.environment import CondaPath, EntryPoint
 from envcap.errors import ArchiveError
@@ -148,14 +150,4 @@ def _with_path(row: CondaPath, path: str) -> CondaPath:
 
 
 def _with_hash(row: CondaPath, member: TarMember) -> CondaPath:
-    sha256 = hashlib.sha256()
-    for chunk in member.content.chunks():
-        sha256.update(chunk)
-    return CondaPath(
-        path=row.path,
-        kind=row.kind,
-        sha256=sha256.hexdigest(),
-        size=member.size,
-        placeholder=row.placeholder,
-        binary=row.binary,
-    )
+    return replace(row, sha256=Digest.of_chunks(member.content.chunks()).hex, size=member.size)

@@ -4,7 +4,6 @@ The live prefix is taken out of a file that holds it; if that gives the archive'
 What a record doesn't say (old ones have no hashes) is read from the archive itself: see `complete_record`.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from envcap.build.conda_content import restore_original
 from envcap.build.conda_live import edited_content, live_entry_point, read_live
 from envcap.conda.channel import hint_of, source_name
 from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
+from envcap.digest import Digest
 from envcap.environment import (
     CondaPath,
     CondaRecord,
@@ -169,14 +169,12 @@ def _patches(record: CondaRecord, environment: Environment) -> tuple[tuple[Patch
             found[file.path] = Patch(path=file.path, change="edited", target=file.target)
             continue
         content = edited_content(file, environment)
-        sha256 = hashlib.sha256()
-        for chunk in content.chunks():
-            sha256.update(chunk)
-        kept.append((sha256.hexdigest(), content))
+        sha256 = Digest.of_chunks(content.chunks()).hex
+        kept.append((sha256, content))
         found[file.path] = Patch(
             path=file.path,
             change="edited",
-            sha256=sha256.hexdigest(),
+            sha256=sha256,
             size=content.size,
             executable=bool(file.mode & 0o111),
         )

@@ -3,7 +3,6 @@
 Effects: reads live scripts and path files, whose bytes the image has in words of its own.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from envcap.build.live import is_path_file, path_file_lines, unowned_entry
+from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
 from envcap.errors import UsageError
@@ -47,12 +47,14 @@ class LockedUnowned:
         files: Sorted by path.
         kept: Bytes for `blobs/`, by sha256.
         groups: What was captured and what left out, by kind.
+        too_large: Paths of what belongs to the environment and goes beyond the limit, sorted.
         findings: What the user should know.
     """
 
     files: tuple[CapturedFile, ...]
     kept: tuple[KeptContent, ...]
     groups: tuple[UnownedGroup, ...]
+    too_large: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
@@ -107,6 +109,7 @@ def lock_unowned(environment: Environment, *, limit: int, keep: Sequence[str] = 
         files=tuple(sorted(files, key=lambda file: file.path)),
         kept=tuple(kept),
         groups=tuple(_groups(wanted, refused, large)),
+        too_large=tuple(sorted(file.path for file in large)),
         findings=(*_kept_findings(wanted), *_refused_findings(refused), *_large_findings(large)),
     )
 
@@ -115,16 +118,9 @@ def _captured(environment: Environment, file: InstalledFile) -> tuple[CapturedFi
     entry = unowned_entry(file, prefix=environment.prefix)
     if entry.target:
         return CapturedFile(path=file.path, target=entry.target), entry.content
-    sha256 = entry.sha256 or _sha256(entry.content)
+    sha256 = entry.sha256 or Digest.of_chunks(entry.content.chunks()).hex
     executable = bool(file.mode & 0o111)
     return CapturedFile(path=file.path, sha256=sha256, size=entry.content.size, executable=executable), entry.content
-
-
-def _sha256(content: Content) -> str:
-    sha256 = hashlib.sha256()
-    for chunk in content.chunks():
-        sha256.update(chunk)
-    return sha256.hexdigest()
 
 
 def _imported(environment: Environment) -> frozenset[str]:

@@ -4,13 +4,13 @@ Source: Debian policy 7.6 (overwriting files is an error) and 10.1 (merged /usr)
 suites it only serves upgrades from older packages. Diversions aren't either; see `alternatives.diversions`.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from envcap.build.debian.package import DebContents
 from envcap.build.debian.tree import ancestors, path_order
+from envcap.digest import Digest
 from envcap.entry import Content, Entry, EntryKind
 from envcap.errors import BuildError
 
@@ -116,14 +116,7 @@ def _conflict(known: Entry, entry: Entry, difference: str) -> BuildError:
 
 def same_content(one: Content, other: Content) -> bool:
     """Tell whether two contents have equal bytes, without holding either in memory."""
-    return one.size == other.size and _digest(one) == _digest(other)
-
-
-def _digest(content: Content) -> bytes:
-    sha256 = hashlib.sha256()
-    for chunk in content.chunks():
-        sha256.update(chunk)
-    return sha256.digest()
+    return one.size == other.size and Digest.of_chunks(one.chunks()) == Digest.of_chunks(other.chunks())
 
 
 def _aliases(merged: dict[str, Entry]) -> list[Entry]:
