@@ -13,6 +13,7 @@ from envcap.conda.channel import CHANNEL_NAME, FILE, SUBDIR
 from envcap.cpu import LEVELS
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
+from envcap.lockfile.check_gpu import check_gpu_machine, check_gpu_stack
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.model import (
     Artifact,
@@ -86,6 +87,8 @@ def check_lockfile(lockfile: Lockfile) -> None:
     _sorted_unique(lockfile.captured, lambda row: row.path, "captured")
     _sorted_unique(lockfile.sources, lambda row: row.name, "sources")
     _sorted_unique(lockfile.expected, lambda row: row.platform, "expected")
+    check_gpu_stack(lockfile.gpu)
+    check_gpu_machine(lockfile.session.gpu)
     _image(lockfile)
 
 

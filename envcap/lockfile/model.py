@@ -7,6 +7,8 @@ All hashes are 64 lower-case hex digits of sha256; tuples are sorted by the writ
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envcap.gpu.model import GpuMachine, GpuStack
+
 LOCK_VERSION = "1.0"
 CAPTURED = "captured"
 """Source name of an artifact whose bytes lie beside the lock, in `blobs/sha256/`."""
@@ -287,10 +289,12 @@ class Session:
     Attributes:
         variables: Those of `envcap.variables` that were set, with their values reduced.
         system_blas: What the machine's alternatives made of `libblas.so.3`, such as `openblas-pthread`, or empty.
+        gpu: The machine's GPUs and their drivers.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     system_blas: str = ""
+    gpu: GpuMachine = field(default_factory=GpuMachine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +357,7 @@ class Lockfile:
     conda: tuple[CondaPackage, ...] = ()
     system: tuple[SystemPackage, ...] = ()
     captured: tuple[CapturedFile, ...] = ()
+    gpu: GpuStack = field(default_factory=GpuStack)
     image: ImageSettings = field(default_factory=ImageSettings)
     session: Session = field(default_factory=Session)
     expected: tuple[Expected, ...] = ()

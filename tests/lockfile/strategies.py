@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from envcap.cpu import LEVELS
+from envcap.gpu.model import GpuMachine, GpuStack
 from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, NOARCH, ORIGINS, PROOFS, SOURCES
 from envcap.lockfile.model import (
     Artifact,
@@ -27,6 +28,7 @@ from envcap.lockfile.model import (
     SystemPackage,
 )
 from envcap.variables import VARIABLES, reduce_value
+from tests.lockfile.gpu_strategies import gpu_machines, gpu_stacks
 
 T = TypeVar("T")
 
@@ -234,6 +236,7 @@ def sessions() -> SearchStrategy[Session]:
         Session,
         variables=raw.map(lambda table: {name: reduce_value(name, table[name], roots=("/prefix",)) for name in table}),
         system_blas=texts(),
+        gpu=st.just(GpuMachine()) | gpu_machines(),
     )
 
 
@@ -258,6 +261,7 @@ def lockfiles() -> SearchStrategy[Lockfile]:
         conda=rows(conda_packages(), lambda row: row.name),
         system=rows(system_packages(), lambda row: (row.platform, row.name, row.architecture)),
         captured=rows(captured_files(), lambda row: row.path),
+        gpu=st.just(GpuStack()) | gpu_stacks(),
         image=image_settings(),
         session=sessions(),
         expected=rows(expectations(), lambda row: row.platform, max_size=2),
