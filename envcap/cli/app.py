@@ -213,6 +213,32 @@ def check(
 
 
 @app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="A lockfile, its folder, or a live environment.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    whole: Annotated[bool, typer.Option("--all", help="Show every row of long lists.")] = False,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what differs between two locks, what matters first; status 3 if something does."""
+    from envcap.cli.diff import DiffOptions, diff_command  # noqa: PLC0415  # commands load when they run
+
+    diff_command(
+        DiffOptions(
+            before=before,
+            after=after,
+            whole=whole,
+            index=tuple(index or ()),
+            offline=offline,
+            store=store,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def show(
     lock: LockArgument,
     patches: Annotated[

@@ -10,6 +10,7 @@ COMMANDS = (
     ("rebuild",),
     ("verify",),
     ("check",),
+    ("diff",),
     ("show",),
     ("export",),
     ("import",),
