@@ -16,12 +16,12 @@ from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.image import build_image
 from envcap.conda.channel import hint_of, source_name
-from envcap.conda.listing import ListedPackage, Listing
+from envcap.conda.listed import ListedPackage, Listing
 from envcap.conda_snapshot import fetch_conda
 from envcap.digest import CHUNK_SIZE, Digest
 from envcap.environment import CondaRecord
 from envcap.errors import LockfileError, MissingArtifactError
-from envcap.import_wheels import fetch_wheel, public_url
+from envcap.import_wheels import check_wheel, fetch_wheel, public_url
 from envcap.lockfile.check import check_lockfile
 from envcap.lockfile.model import CondaPackage, Interpreter, LockedEnvironment, Lockfile, Package, Source
 from envcap.materials import ArtifactMaterials
@@ -53,6 +53,8 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
         MissingArtifactError: Nobody has a package with the hash that the file has.
         ArchiveError: A package is hostile or damaged.
     """
+    for wheel in listing.pip:
+        check_wheel(wheel)  # before anything is fetched
     packages = []
     with talk.step("Fetching") as step:
         for done, row in enumerate(listing.packages):

@@ -273,8 +273,21 @@ def export(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An `@EXPLICIT` list or a `conda-lock.yml`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="An `@EXPLICIT` list, `conda-lock.yml`, `pixi.lock`, exact `environment.yml` or `pylock.toml`.",
+        ),
+    ],
     name: Annotated[str, typer.Option("--name", help="Name of the lock.")],
+    environment: Annotated[
+        str, typer.Option("--environment", metavar="NAME", help="Environment of a pixi.lock [default: its default].")
+    ] = "",
+    python: Annotated[
+        str,
+        typer.Option("--python", help="For a pylock.toml: version or path of the interpreter [default: what fits]."),
+    ] = "",
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
         "lockfiles"
     ),
@@ -283,10 +296,14 @@ def import_file(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a lock of what conda tools locked: DIR/NAME/envcap.lock."""
-    from envcap.cli.imports import import_command  # noqa: PLC0415  # commands load when they run
+    """Make a lock of what another tool locked: DIR/NAME/envcap.lock."""
+    from envcap.cli.imports import ImportOptions, import_command  # noqa: PLC0415  # commands load when they run
 
-    import_command(file, name, output=output, suite=suite, offline=offline, store=store, as_json=as_json)
+    options = ImportOptions(
+        file=file, name=name, environment=environment, python=python, output=output, suite=suite, offline=offline,
+        store=store, as_json=as_json,
+    )  # fmt: skip
+    import_command(options)
 
 
 @store_app.command("path")

@@ -48,7 +48,7 @@ class CondaLocator:
             if (cache / file).is_file():
                 yield FilePlace(url=(cache / file).absolute().as_uri(), shown="the package cache")
         asked = False
-        for base in self._bases(channel):
+        for base in self.addresses(channel):
             url = f"{base}/{subdir}/{quote(file, safe='!+')}"
             shown = f"the channel folder {channel!r}" if base.startswith("file:") else scrub_url(url)
             asked = True
@@ -65,13 +65,14 @@ class CondaLocator:
 
     def address(self, channel: str) -> str:
         """Give the address of a channel that is asked first; it may hold a token. Empty where there is none."""
-        return next(self._bases(channel), "")
+        return next(self.addresses(channel), "")
 
     def is_default(self, channel: str) -> bool:
         """Tell whether conda makes that address of the channel's mere name."""
         return self.address(channel) == f"{self._settings.alias or builtin_alias()}/{channel}"
 
-    def _bases(self, channel: str) -> Iterator[str]:
+    def addresses(self, channel: str) -> Iterator[str]:
+        """Yield the addresses of a channel in the order in which they are asked; they may hold tokens."""
         seen: set[str] = set()
         alias = self._settings.alias
         hint = self._hints.get(source_name(channel), "")

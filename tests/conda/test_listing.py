@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.conda.listing import ListedPackage, ListedWheel, Listing, read_listing
+from envcap.conda.listed import ListedPackage, ListedWheel, Listing
+from envcap.conda.listing import read_listing
 from envcap.errors import LockfileError
 
 BASE = "https://conda.example.org/conda-forge"
@@ -15,7 +16,10 @@ SHA, MD5 = "a" * 64, "b" * 32
 
 
 def explicit(*lines: str) -> Listing:
-    return read_listing("\n".join(("# platform: linux-64", "@EXPLICIT", *lines)), name="list.txt", subdir="linux-64")
+    text = "\n".join(("# platform: linux-64", "@EXPLICIT", *lines))
+    found = read_listing(text, name="list.txt", subdir="linux-64")
+    assert isinstance(found, Listing)
+    return found
 
 
 def row(**change: object) -> dict[str, object]:
@@ -34,7 +38,9 @@ def row(**change: object) -> dict[str, object]:
 
 def conda_lock(*rows: object, version: object = 1) -> Listing:
     text = yaml.safe_dump({"version": version, "metadata": {}, "package": list(rows)})
-    return read_listing(text, name="conda-lock.yml", subdir="linux-64")
+    found = read_listing(text, name="conda-lock.yml", subdir="linux-64")
+    assert isinstance(found, Listing)
+    return found
 
 
 X = ListedPackage(channel="conda-forge", channel_url=BASE, subdir="linux-64", file="x-1-0.conda", md5=MD5, sha256=SHA)
