@@ -58,6 +58,10 @@ def read_listing(text: str, *, name: str, subdir: str, environment: str = "") ->
             case {"package": list(), "version": "1"}:
                 listing = _conda_lock(table, name, subdir)
                 found, kind = check_listing(listing, name=name, subdir=subdir), "a `conda-lock.yml`"
+            case {"package": list(), "version": str(version)}:
+                raise LockfileError(
+                    f"{name} is a `conda-lock.yml` of version {version[:20]!r} (expected version 1)", hint=HINT
+                )
             case _:
                 raise LockfileError(f"{name} is in no format that is known", hint=HINT)
     if environment:

@@ -36,7 +36,7 @@ def lock_of(file: Path) -> Lockfile:
     return open_lock(file.parent / "locks/back").lockfile
 
 
-@pytest.mark.parametrize("form", ["explicit", "conda-lock"])
+@pytest.mark.parametrize("form", ["explicit", "conda-lock", "environment"])
 def test_an_export_comes_back_as_the_same_packages(flow: Flow, form: str, tmp_path: Path) -> None:
     """What no format says is who asked for a package, and in which shell."""
     file = exported(flow, form, tmp_path / "file")
@@ -125,7 +125,7 @@ def test_a_file_may_name_no_folder_of_its_own(flow: Flow, channel: Channel, tmp_
 @pytest.mark.parametrize(
     ("text", "status", "message"),
     [
-        ("nonsense", 1, "list.txt is neither an `@EXPLICIT` list nor a `conda-lock.yml` of version 1"),
+        ("nonsense", 1, "list.txt is in no format that is known"),
         ("@EXPLICIT\n", 1, "list.txt holds no packages"),
         ("@EXPLICIT\nTOOL\n", 1, "No Python is among the packages"),
         ("@EXPLICIT\nTOOL\n# pip alpha @ https://example.org/a.zip\n", 1, "'alpha' is no wheel"),

@@ -85,10 +85,15 @@ def test_a_conda_lock_is_read_for_one_platform_and_category() -> None:
     )
 
 
-@pytest.mark.parametrize("version", [2, "1", None])
+@pytest.mark.parametrize("version", [2, 1.0, None])
 def test_another_version_of_conda_lock_is_refused(version: object) -> None:
-    with pytest.raises(LockfileError, match=r"neither an `@EXPLICIT` list nor a `conda-lock\.yml` of version 1"):
+    with pytest.raises(LockfileError, match=r"is a `conda-lock\.yml` of version '.*' \(expected version 1\)"):
         conda_lock(row(), version=version)
+
+
+def test_only_a_pixi_lock_has_several_environments() -> None:
+    with pytest.raises(LockfileError, match=r"has one environment \(expected a `pixi\.lock` for 'test'\)"):
+        read_listing(f"@EXPLICIT\n{BASE}/noarch/x-1-0.conda", name="x", subdir="linux-64", environment="test")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_another_version_of_conda_lock_is_refused(version: object) -> None:
     [
         ([], "covers no platform"),
         ([row(platform="osx-64")], "covers osx-64"),
-        ([7], "neither"),
+        ([7], "something else than packages"),
         ([row(url="x-1-0.conda")], "no address of a conda package"),
         ([row(url=f"{BASE}/linux-64/x.zip")], "no address of a conda package"),
         ([row(url=f"{BASE}/linux-64/..%2f..%2fx-1-0.conda")], "no address of a conda package"),
