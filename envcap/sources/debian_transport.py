@@ -6,6 +6,7 @@ Nothing read here is trusted: its reader checks the hash or the signature.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
 from envcap.lazy import lazy_module
+from envcap.sources.guard import is_inner_host
 from envcap.sources.scrub import scrub_url
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 else:
     httpx = lazy_module("httpx")
 
+_REDIRECTS: Final = 5
 _ABSENT: Final = (403, 404, 410)
 """Some mirrors in front of object storage answer 403 for what isn't there."""
 
@@ -44,7 +47,7 @@ class MirrorTransport:
     """The transport of a real machine.
 
     Attributes:
-        client: Made by the command line, with its proxies and time limits; redirects are followed by us or by it.
+        client: Made by the command line, with its proxies and time limits; redirects are followed by us.
     """
 
     def __init__(self, client: httpx.Client) -> None:
@@ -62,9 +65,7 @@ class MirrorTransport:
     def _read_server(self, url: str) -> Iterator[bytes]:
         try:
             # identity: the hashes are those of the files as they lie there; a .gz must not be unpacked on the way.
-            with self.client.stream(
-                "GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True
-            ) as response:
+            with closing(self._answer(url)) as response:
                 if response.status_code in _ABSENT:
                     raise MissingArtifactError(f"{scrub_url(url)} is not there (status {response.status_code})")
                 if response.status_code != httpx.codes.OK:
@@ -75,6 +76,24 @@ class MirrorTransport:
                 f"Can't read {scrub_url(url)}: {type(error).__name__}",
                 hint="check the network and the mirror, or set ENVCAP_DEBIAN_MIRROR to another one",
             ) from error
+
+    def _answer(self, url: str) -> httpx.Response:
+        """Ask, and follow redirects: none from a public host to an address of our own network."""
+        request = self.client.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+        for _ in range(_REDIRECTS + 1):
+            response = self.client.send(request, stream=True, follow_redirects=False)
+            following = response.next_request
+            if following is None:
+                return response
+            response.close()
+            is_web = following.url.scheme in {"http", "https"}
+            if not is_web or (is_inner_host(following.url.host) and not is_inner_host(request.url.host)):
+                raise SourceError(
+                    f"{scrub_url(str(request.url))} redirects to an address of this machine or network: not followed",
+                    hint="if that is where the files are, configure that address itself",
+                )
+            request = following
+        raise SourceError(f"{scrub_url(url)} redirects more than {_REDIRECTS} times")
 
 
 def _read_folder(url: str) -> Iterator[bytes]:
