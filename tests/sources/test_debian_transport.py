@@ -20,7 +20,7 @@ def transport(locations: Mapping[str, str]) -> MirrorTransport:
             return httpx.Response(302, headers={"Location": location})
         return httpx.Response(200, content=iter([b"data"]))  # as a stream, which is read once
 
-    return MirrorTransport(httpx.Client(transport=httpx.MockTransport(answer)))
+    return MirrorTransport(httpx.Client(transport=httpx.MockTransport(answer), trust_env=False))
 
 
 @pytest.mark.parametrize(
