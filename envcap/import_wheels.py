@@ -1,6 +1,9 @@
 """Fetching what an imported file has pip install: wheels, from the configured indexes or from where the file says."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import unquote
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, create_compatible_tags_selector, platform_tags
@@ -8,8 +11,8 @@ from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_n
 
 from envcap.conda.channel import split_url
 from envcap.conda.listed import INSTALL_HINT, ListedWheel
-from envcap.digest import Digest, is_sha256
-from envcap.errors import EnvcapError, LockfileError, MissingArtifactError
+from envcap.digest import CHUNK_SIZE, Digest, is_sha256
+from envcap.errors import DigestError, EnvcapError, LockfileError, MissingArtifactError
 from envcap.files import FileContent
 from envcap.lock.pypi_candidates import file_filter
 from envcap.lockfile.model import Artifact, Package
@@ -63,6 +66,39 @@ def check_wheel(row: ListedWheel) -> tuple[NormalizedName, str, str]:
         message = f"{row.name[:80]!r} has the file {file[:80]!r} (expected a wheel of that name, and its sha256)"
         raise LockfileError(message, hint=INSTALL_HINT)
     return name, str(version), file
+
+
+def take_beside(rows: Iterable[ListedWheel], folder: Path, world: World) -> tuple[ListedWheel, ...]:
+    """Put the wheels that lie beside a file into the store; those that are not there, others may have.
+
+    Args:
+        rows: What the file says.
+        folder: The folder of the file: no wheel outside of it is read.
+        world: This machine.
+
+    Returns:
+        The rows, each wheel of the folder with its hash.
+
+    Raises:
+        LockfileError: A wheel has another hash than the file says, or can't be read.
+    """
+    return tuple(_taken(row, folder, world) if row.path else row for row in rows)
+
+
+def _taken(row: ListedWheel, folder: Path, world: World) -> ListedWheel:
+    path, root = (folder / row.path).resolve(), folder.resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        return row
+    try:
+        with world.store.blobs.writer() as writer, path.open("rb") as file:
+            while chunk := file.read(CHUNK_SIZE):
+                writer.write(chunk)
+            digest = writer.commit(Digest(row.sha256) if is_sha256(row.sha256) else None)
+    except OSError as error:
+        raise LockfileError(f"{row.path!r} beside the file can't be read: {error.strerror}") from None
+    except DigestError as error:
+        raise LockfileError(f"{row.path!r} beside the file is another: {error.message}", hint=INSTALL_HINT) from None
+    return replace(row, sha256=digest.hex)
 
 
 def find_wheel(name: str, version: str, python: str, world: World) -> ListedWheel:

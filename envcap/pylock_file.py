@@ -96,7 +96,7 @@ def select_wheels(pylock: Pylock, facts: InterpreterFacts, *, name: str) -> tupl
 
 
 def _listed(package: Package, what: PackageWheel | PackageArchive) -> ListedWheel:
-    """Name the chosen file: what is read is that of a configured index, or of an https address."""
+    """Name the chosen file: what is read is that of an index, of an https address, or one beside the lock."""
     sha256 = what.hashes.get("sha256", "").lower()
     if not is_sha256(sha256):
         kinds = ", ".join(sorted(what.hashes)) or "none"
@@ -106,4 +106,4 @@ def _listed(package: Package, what: PackageWheel | PackageArchive) -> ListedWhee
     if isinstance(what, PackageArchive):
         return ListedWheel(name=package.name, url=(what.url or what.path or "").partition("#")[0], sha256=sha256)
     file = what.filename
-    return ListedWheel(name=package.name, url=what.url or quote(file), sha256=sha256, file=file)
+    return ListedWheel(name=package.name, url=what.url or quote(file), sha256=sha256, file=file, path=what.path or "")

@@ -102,7 +102,7 @@ def test_a_wheel_beside_the_file_is_known_by_its_name() -> None:
 
     (found,) = select(lock({"name": "alpha", "version": "1.0", "wheels": [beside]}))
 
-    assert (found.file, found.url) == ("alpha-1.0-py3-none-any.whl", "alpha-1.0-py3-none-any.whl")
+    assert (found.file, found.path) == ("alpha-1.0-py3-none-any.whl", "wheels/alpha-1.0-py3-none-any.whl")
 
 
 SDIST = {"name": "alpha-1.0.tar.gz", "url": f"{FILES}/alpha-1.0.tar.gz", "hashes": {"sha256": SHA}}

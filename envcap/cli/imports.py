@@ -21,6 +21,7 @@ from envcap.conda_resolve import Resolved, resolve_environment
 from envcap.environment import FindingLevel
 from envcap.errors import LockfileError, UsageError
 from envcap.export.conda import SUBDIRS
+from envcap.import_wheels import take_beside
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
 from envcap.render import human_size, table
@@ -123,6 +124,7 @@ def _linked(text: str, options: ImportOptions, platform: str, world: World, talk
         listing = resolved.listing
         if read.ignored:
             warnings.append(f"Not taken from {options.file.name}: {', '.join(read.ignored[:_SHOWN])}")
+    listing = replace(listing, pip=take_beside(listing.pip, options.file.parent, world))
     unhashed = [row.file for row in listing.packages if not row.md5 and not row.sha256]
     warnings += [
         f"{options.file.name} has no hash of {row}: it is pinned as its channel has it now" for row in unhashed
@@ -145,6 +147,7 @@ def _wheels(text: str, options: ImportOptions, platform: str, world: World, talk
     search = [Path(folder) for folder in world.machine.environ.get("PATH", "").split(os.pathsep) if folder]
     run = SubprocessRunner(dict(world.machine.environ))
     facts, wheels = choose_interpreter(pylock, options.python, search, name=name, run=run)
+    wheels = take_beside(wheels, options.file.parent, world)
     optional = sorted({*(pylock.extras or ()), *(pylock.dependency_groups or ())} - {*(pylock.default_groups or ())})
     warnings = (f"Extras and groups, left out: {', '.join(optional[:_SHOWN])}",) if optional else ()
     with wheel_environment(wheels, facts, name=options.name, platform=platform, world=world, talk=talk) as prefix:

@@ -5,6 +5,7 @@ Source: conda documentation, "Managing environments" (`channels`, `dependencies`
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from packaging.utils import canonicalize_name
@@ -26,6 +27,9 @@ from envcap.errors import LockfileError
 DEFAULTS = ("pkgs/main", "pkgs/r")
 """What conda calls `defaults` on Linux (`base/constants.py`, DEFAULT_CHANNELS_UNIX)."""
 
+MAX_CHANNELS = 50
+"""Channels that are asked for every package; conda's own users name a handful."""
+
 _SPEC = re.compile(
     r"(?:(?P<channel>[^\s\[\]]{1,500})::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]{0,120})\s?={1,2}"
     r"(?P<version>[A-Za-z0-9_.!+]{1,80})=(?P<build>[A-Za-z0-9_.+]{1,80})\Z"
@@ -37,6 +41,9 @@ _PIN = re.compile(
 _DIRECT = re.compile(
     r"(?P<name>[A-Za-z0-9._-]{1,120})(?:\[[A-Za-z0-9._, -]{0,200}\])?\s?@\s?(?P<url>https://[^\s#]{1,2000})"
     r"(?:#sha256=(?P<sha256>[0-9a-f]{64}))?\Z"
+)
+_BESIDE = re.compile(
+    r"\./(?P<path>(?:[A-Za-z0-9_.+!-]{1,100}/){0,3}(?P<name>[A-Za-z0-9._]{1,120})-[A-Za-z0-9_.+!-]{1,200}\.whl)\Z"
 )
 _EXACT_HINT = (
     "export it with exact builds (`conda env export` without `--no-builds`), or install it and take a snapshot"
@@ -54,7 +61,9 @@ def read_environment_file(document: Mapping[object, object], *, name: str) -> Ex
     Raises:
         LockfileError: A package is not exact, or named twice.
     """
-    rows = document.get("dependencies")
+    rows, channels = document.get("dependencies"), _channels(document.get("channels"))
+    if len(channels) > MAX_CHANNELS:
+        raise LockfileError(f"{name} names {len(channels)} channels (expected {MAX_CHANNELS} at most)")
     specs: dict[str, ExactSpec] = {}
     lines: list[object] = []
     inexact: list[str] = []
@@ -74,7 +83,7 @@ def read_environment_file(document: Mapping[object, object], *, name: str) -> Ex
         )
     pins, wheels = _pip(lines, name)
     return ExactEnvironment(
-        channels=_channels(document.get("channels")),
+        channels=channels,
         specs=tuple(specs[project] for project in sorted(specs)),
         pins=tuple(sorted(pins, key=lambda pin: pin.name)),
         pip=sorted_wheels(wheels),
@@ -92,6 +101,9 @@ def _pip(lines: Iterable[object], name: str) -> tuple[list[ExactPin], list[Liste
             pins.append(ExactPin(name=canonicalize_name(match["name"]), version=match["version"]))
         elif match := _DIRECT.match(text):
             wheels.append(ListedWheel(name=match["name"], url=match["url"], sha256=match["sha256"] or ""))
+        elif match := _BESIDE.match(text):  # as our own export lays what no index has
+            file = match["path"].rpartition("/")[2]
+            wheels.append(ListedWheel(name=match["name"], url=file, file=file, path=match["path"]))
         else:
             refused.append(text)
     if refused:
@@ -99,8 +111,8 @@ def _pip(lines: Iterable[object], name: str) -> tuple[list[ExactPin], list[Liste
             f"{name} has pip look for: {_scrubbed(refused)} (expected NAME==VERSION or NAME @ URL of a wheel)",
             hint=INSTALL_HINT,
         )
-    names = [pin.name for pin in pins] + [canonicalize_name(wheel.name) for wheel in wheels]
-    if twice := sorted({project for project in names if names.count(project) > 1}):
+    times = Counter([*(pin.name for pin in pins), *(canonicalize_name(wheel.name) for wheel in wheels)])
+    if twice := sorted(project for project, count in times.items() if count > 1):
         raise LockfileError(f"{name} names {named(twice)} twice (expected each package once)", hint=HINT)
     return pins, wheels
 

@@ -53,12 +53,14 @@ class ListedWheel:
         url: As the file has it, without fragment; may hold a token.
         sha256: Hash of the file, or empty.
         file: Name of the file where the URL does not end with it.
+        path: Where it lies relative to the folder of the file that names it, or empty.
     """
 
     name: str
     url: str = field(repr=False)
     sha256: str = ""
     file: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

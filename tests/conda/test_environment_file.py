@@ -52,6 +52,13 @@ def test_an_address_of_a_wheel_is_one() -> None:
     assert found.pip == (ListedWheel(name="alpha", url="https://example.org/alpha-1-py3-none-any.whl", sha256=SHA),)
 
 
+def test_a_wheel_may_lie_beside_the_file() -> None:
+    found = read("x=1=0", {"pip": ["./wheels/alpha-1-py3-none-any.whl"]})
+
+    file = "alpha-1-py3-none-any.whl"
+    assert found.pip == (ListedWheel(name="alpha", url=file, file=file, path=f"wheels/{file}"),)
+
+
 def test_what_is_not_taken_is_named() -> None:
     assert read("x=1=0", variables={"A": "secret"}).ignored == ("variables",)
 
@@ -73,7 +80,8 @@ def test_what_is_not_taken_is_named() -> None:
         ({"pip": ["alpha"]}, "has pip look for: 'alpha' (expected NAME==VERSION"),
         ({"pip": ["alpha>=1"]}, "has pip look for: 'alpha>=1'"),
         ({"pip": ["-e ."]}, "has pip look for: '-e .'"),
-        ({"pip": ["./wheels/alpha-1-py3-none-any.whl"]}, "has pip look for: './wheels/alpha-1-py3-none-any.whl'"),
+        ({"pip": ["../alpha-1-py3-none-any.whl"]}, "has pip look for: '../alpha-1-py3-none-any.whl'"),
+        ({"pip": ["/srv/alpha-1-py3-none-any.whl"]}, "has pip look for: '/srv/alpha-1-py3-none-any.whl'"),
         ({"pip": ["--index-url https://me:secret@example.org/simple"]}, "has pip look for: '--index-url URL'"),
         ({"pip": ["alpha @ git+https://me:secret@example.org/alpha"]}, "has pip look for: 'alpha @ URL'"),
         ({"pip": ["alpha==1", "Alpha==1"]}, "names 'alpha' twice"),
@@ -86,6 +94,11 @@ def test_what_is_not_exact_is_refused(row: object, message: str) -> None:
 
     assert message in refused.value.message
     assert "secret" not in str(refused.value)
+
+
+def test_a_crowd_of_channels_is_refused() -> None:
+    with pytest.raises(LockfileError, match="names 51 channels"):
+        read("x=1=0", channels=tuple(f"lab{number}" for number in range(51)))
 
 
 _NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
