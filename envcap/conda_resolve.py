@@ -27,6 +27,9 @@ from envcap.sources.conda_locator import CondaLocator
 from envcap.sources.conda_repodata import IndexedPackage, find_packages
 from envcap.world import World
 
+MOST_UNLISTED = 20
+"""Packages that are looked for by their names; where more are missing, it is the channel that is wrong."""
+
 _NOARCH = "noarch"
 
 
@@ -127,26 +130,28 @@ def _row(
 def _by_name(
     wanted: ExactEnvironment, found: Mapping[str, ListedPackage], subdir: str, world: World, asked: list[str]
 ) -> list[ListedPackage]:
-    """Fetch what no index lists by its name."""
-    rows: list[ListedPackage] = []
-    lost: list[str] = []
-    for channel_spec in (spec for spec in wanted.specs if spec.name not in found):
-        channels = [channel_spec.channel] if channel_spec.channel is not None else wanted.channels
-        places = [(channel, folder, file) for channel in channels for folder in (subdir, _NOARCH) for file in
-                  channel_spec.files]  # fmt: skip
-        row = next((row for place in places if (row := _fetched(*place, world))), None)
-        if row is None:
-            lost.append(channel_spec.files[0].removesuffix(".conda"))
-        else:
-            rows.append(row)
+    """Fetch what no index lists by its name, from channels that answer: a dead one would be waited for each time."""
+    left = [spec for spec in wanted.specs if spec.name not in found]
+    is_worth_it = len(left) <= MOST_UNLISTED and (not asked or world.machine.offline)
+    rows = {spec.name: row for spec in left if is_worth_it and (row := _first(spec, wanted, subdir, world))}
+    lost = [spec.files[0].removesuffix(".conda") for spec in left if spec.name not in rows]
     if lost:
-        names = ", ".join(dict.fromkeys(channel.name for channel, _ in _by_channel(wanted)))
-        why = f" ({'; '.join(asked)})" if asked else ""
+        names = ", ".join(channel.name for channel, _ in _by_channel(wanted))
+        more = f" and {len(asked) - 1} more like it" if len(asked) > 1 else ""
         raise MissingArtifactError(
-            f"Can't find {named(lost)}: not in the channels {names}{why}",
+            f"Can't find {named(lost)}: not in the channels {names}{f' ({asked[0]}{more})' if asked else ''}",
             hint="configure the channel in .condarc or CONDA_CHANNELS, or put the archives into a package cache",
         )
-    return rows
+    return list(rows.values())
+
+
+def _first(spec: ExactSpec, wanted: ExactEnvironment, subdir: str, world: World) -> ListedPackage | None:
+    for channel in [spec.channel] if spec.channel is not None else wanted.channels:
+        for folder in (subdir, _NOARCH):
+            for file in spec.files:
+                if (row := _fetched(channel, folder, file, world)) is not None:
+                    return row
+    return None
 
 
 def _fetched(channel: ListedChannel, folder: str, file: str, world: World) -> ListedPackage | None:

@@ -11,7 +11,7 @@ from envcap.errors import LockfileError
 MAX_DEPTH = 24
 """Levels of nesting; the formats that are read have six at most."""
 
-MAX_NODES = 4_000_000
+MAX_NODES = 1_000_000
 """Scalars and collections; the largest lock seen has some 200 000."""
 
 

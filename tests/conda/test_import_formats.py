@@ -131,6 +131,36 @@ def test_an_environment_that_can_not_be_had_is_one_line(
     assert not (tmp_path / "locks").exists()
 
 
+def test_a_wheel_beside_the_file_is_taken(channel: Channel, tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", channel, ("python",))
+    stem = re.sub(r"\.conda|\.tar\.bz2", "", channel.path("python").name)
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / WHEELS[0].file).write_bytes(WHEELS[0].build())
+    file = tmp_path / "environment.yml"
+    pip = f"{{pip: [./wheels/{WHEELS[0].file}]}}"
+    file.write_text(f"channels: [lab]\ndependencies: [{'='.join(stem.rsplit('-', 2))}, {pip}]\n")
+
+    taken = import_(world, file)
+
+    assert taken.status == 0, taken.err
+    assert [(row.name, row.proof) for row in lock_of(file).packages] == [("alpha", "captured")]
+    rebuilt = world.run("rebuild", tmp_path / "locks/back", "--json")
+    assert json.loads(rebuilt.out)["level"] == "config"
+
+
+def test_where_a_channel_is_dead_nothing_is_looked_for_by_name(channel: Channel, tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", channel, ("python",))
+    dead = replace(world, settings={"CONDA_CHANNELS": "http://127.0.0.1:9/lab"})
+    file = tmp_path / "environment.yml"
+    file.write_text(f"channels: [lab]\ndependencies: [{', '.join(f'x{n}=1=0' for n in range(9))}]\n")
+
+    refused = import_(dead, file)
+
+    assert refused.status == 1
+    assert "not in the channels lab (lab/" in refused.err.splitlines()[0]
+    assert "and 1 more like it" in refused.err.splitlines()[0]
+
+
 def test_a_wheel_for_another_python_is_not_chosen(channel: Channel, tmp_path: Path) -> None:
     world = make_world(tmp_path / "world", channel, ("python",))
     other = Wheel(name="alpha", version="1.0", files={"alpha.py": b""})
