@@ -21,7 +21,7 @@ from packaging.pylock import (
     PylockValidationError,
 )
 
-from envcap.conda.listed import INSTALL_HINT, ListedWheel, named, sorted_wheels
+from envcap.conda.listed import HINT, INSTALL_HINT, ListedWheel, named, sorted_wheels
 from envcap.digest import is_sha256
 from envcap.environment import InterpreterFacts
 from envcap.errors import LockfileError
@@ -52,7 +52,7 @@ def read_pylock(text: str, *, name: str) -> Pylock:
     except PylockUnsupportedVersionError as error:
         raise LockfileError(f"{name}: {scrub_text(str(error))} (expected lock-version 1.0)") from None
     except (PylockValidationError, ValueError, RecursionError) as error:
-        raise LockfileError(f"{name} is no `pylock.toml`: {scrub_text(str(error))}") from None
+        raise LockfileError(f"{name} is no `pylock.toml`: {scrub_text(str(error))}", hint=HINT) from None
     if len(pylock.packages) > MAX_PACKAGES:
         raise LockfileError(f"{name} has {len(pylock.packages)} packages (expected {MAX_PACKAGES} at most)")
     return pylock

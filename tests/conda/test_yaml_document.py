@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.conda.yaml_document import MAX_DEPTH, parse_yaml
+from envcap.conda.yaml_document import MAX_DEPTH, MAX_NODES, parse_yaml
 from envcap.errors import LockfileError
 
 
@@ -40,6 +40,11 @@ def test_what_is_no_plain_document_is_refused(text: str, message: str) -> None:
 
     assert refused.value.message.startswith(message)
     assert "secret" not in str(refused.value)
+
+
+def test_a_document_without_end_is_refused() -> None:
+    with pytest.raises(LockfileError, match="x is too deep or too long in line"):
+        parse_yaml("-\n" * (MAX_NODES + 1), name="x")
 
 
 def test_no_tag_makes_an_object() -> None:
