@@ -34,7 +34,8 @@ _MAX_TABLE: Final = 64 << 10
 _MAX_WINDOW: Final = 1 << 30
 """zstd's window: memory is asked for, but touched only as far as the table reaches."""
 _DEVICE: Final = re.compile(
-    r"(?:hip|hipv4)-(?:amdgcn|spirv64)-amd-amdhsa-[a-z]{0,16}-([a-z0-9][a-z0-9-]{0,31}(?::[a-z]{1,16}[+-]){0,4})\Z"
+    r"(?:hip|hipv4)-(?:amdgcn|spirv64)-amd-amdhsa-(?:(?:unknown)?-)?"
+    r"([a-z0-9][a-z0-9-]{0,31}(?::[a-z]{1,16}[+-]){0,4})\Z"
 )
 _HOST: Final = "host-"
 

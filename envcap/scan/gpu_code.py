@@ -47,7 +47,7 @@ class GpuCodeFacts:
 
     Attributes:
         code: Sorted by file.
-        static: CUDA runtimes that are linked into libraries, named `cudart (static)`, one a package, sorted by provider.
+        static: CUDA runtimes that are linked into libraries, named `cudart (static)`, one a package, sorted by it.
             The version is that of the newest compiler that made the package's code, where it says it, else empty.
         findings: `gpu-code-unreadable`: damaged, or unlike what compilers write.
     """
