@@ -7,6 +7,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from envcap.environment import Distribution, Environment, InstalledFile
+from envcap.scan.metadata import UNKNOWN_VERSION
 
 _PROJECT: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _CONDA_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
@@ -39,7 +40,7 @@ def conda_name(name: str) -> str:
 
 def safe_version(text: str) -> str:
     """Give a version as metadata writes it; empty for what is none."""
-    return text if _VERSION.match(text) else ""
+    return text if _VERSION.match(text) and text != UNKNOWN_VERSION else ""
 
 
 def newest(versions: Iterable[str]) -> str:

@@ -264,7 +264,9 @@ def test_relocatable_code_is_read_as_the_linker_joined_it(tmp_path: Path) -> Non
 def downloaded(folder: Path, requirement: str) -> Path:
     """Fetch a wheel for Linux on x86-64, and unpack it."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
-    command += ["--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"]
+    for version in ("2014", "_2_17", "_2_24", "_2_27", "_2_28"):
+        command += ["--platform", f"manylinux{version}_x86_64"]
+    command += ["--python-version", "3.11"]
     subprocess.run([*command, "-d", str(folder / "wheels"), requirement], check=True, capture_output=True)
     name = requirement.partition("=")[0].replace("-", "_")
     wheel = next((folder / "wheels").glob(f"{name}-*.whl"))
