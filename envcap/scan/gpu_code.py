@@ -124,9 +124,15 @@ def _read_elf(descriptor: int) -> _Read:
         return _read_stripped(descriptor)
     if not any(section.name.startswith(_CODE_SECTIONS) for section in sections):
         return _NOTHING
-    # Unmapped when the last view of it is gone: an error on its way up holds some.
-    data = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-    return _read_sections(data, sections)
+    return _read_sections(_map(descriptor), sections)
+
+
+def _map(descriptor: int) -> memoryview:
+    """Map a file; it is unmapped when the last view of it is gone, since an error on its way up holds some."""
+    try:
+        return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    except ValueError as error:  # emptied since its header was read
+        raise damaged("a file cut off") from error
 
 
 def _read_sections(data: memoryview, sections: tuple[Section, ...]) -> _Read:
@@ -160,7 +166,7 @@ def _read_stripped(descriptor: int) -> _Read:
     """Look through a whole file: nothing says where its code lies."""
     if not _SMALLEST <= os.fstat(descriptor).st_size <= _LARGEST_STRIPPED:
         return _NOTHING
-    data = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    data = _map(descriptor)
     search: tuple[Callable[[memoryview], FoundCode], ...] = (fatbin.find_fatbins, hip.find_bundles)
     code = join_code(find(data) for find in search)
     return _Read(code) if code else _NOTHING

@@ -25,19 +25,18 @@ LIBRARY_FOLDERS: Final = (
 )  # fmt: skip
 """Where the loader and the makers' installers look, in this order."""
 
-_WHEEL: Final = re.compile(r"(?:nvidia-)?([a-z0-9]+(?:-[a-z0-9]+)*?)(?:-cu(?:da)?\d{2,3})?\Z")
-_OF_NVIDIA: Final = {
-    "cublas": "cublas", "cublasmp": "cublasmp", "cuda-cupti": "cupti", "cuda-nvcc": "nvcc", "cuda-nvrtc": "nvrtc",
-    "cuda-runtime": "cudart", "cudnn": "cudnn", "cufft": "cufft", "cufile": "cufile", "curand": "curand",
-    "cusolver": "cusolver", "cusparse": "cusparse", "cusparselt": "cusparselt", "nccl": "nccl", "npp": "npp",
-    "nvjitlink": "nvjitlink", "nvjpeg": "nvjpeg", "nvshmem": "nvshmem", "nvtx": "nvtx",
-}  # fmt: skip
-"""By the part of a wheel's name between `nvidia-` and `-cu12`."""
-_OTHER_WHEELS: Final = {
+_TOOLKIT: Final = re.compile(r"-cu(?:da)?\d{2,3}(?=-|\Z)")
+_WHEELS: Final = {
     "cuda-toolkit": "cuda", "cuquantum": "cuquantum", "custatevec": "custatevec", "cutensor": "cutensor",
-    "cutensornet": "cutensornet", "nvidia-dali": "dali", "rocm-sdk-core": "rocm", "tensorrt-libs": "tensorrt",
-    "nvidia-nvcomp": "nvcomp",
+    "cutensornet": "cutensornet", "nvidia-cublas": "cublas", "nvidia-cublasmp": "cublasmp",
+    "nvidia-cuda-cupti": "cupti", "nvidia-cuda-nvcc": "nvcc", "nvidia-cuda-nvrtc": "nvrtc",
+    "nvidia-cuda-runtime": "cudart", "nvidia-cudnn": "cudnn", "nvidia-cufft": "cufft", "nvidia-cufile": "cufile",
+    "nvidia-curand": "curand", "nvidia-cusolver": "cusolver", "nvidia-cusparse": "cusparse",
+    "nvidia-cusparselt": "cusparselt", "nvidia-dali": "dali", "nvidia-nccl": "nccl", "nvidia-npp": "npp",
+    "nvidia-nvcomp": "nvcomp", "nvidia-nvjitlink": "nvjitlink", "nvidia-nvjpeg": "nvjpeg",
+    "nvidia-nvshmem": "nvshmem", "nvidia-nvtx": "nvtx", "rocm-sdk-core": "rocm", "tensorrt-libs": "tensorrt",
 }  # fmt: skip
+"""By a wheel's name without `-cu12`."""
 _CONDA: Final = {
     "cuda-version": "cuda", "cudatoolkit": "cuda", "cuda-cudart": "cudart", "cuda-cupti": "cupti",
     "cuda-nvrtc": "nvrtc", "cuda-nvtx": "nvtx", "cudnn": "cudnn", "cutensor": "cutensor", "libcublas": "cublas",
@@ -105,11 +104,8 @@ def _owners(real: dict[str, tuple[str, str]], dpkg: Path) -> dict[str, str]:
 def _of_wheels(environment: Environment) -> Iterator[GpuLibrary]:
     for distribution in environment.distributions:
         name = dist_name(distribution)
-        match = _WHEEL.match(name)
-        part = match[1] if match else ""
-        library = (
-            _OF_NVIDIA.get(part) if name.startswith("nvidia-") else None
-        ) or _OTHER_WHEELS.get(name) or _OTHER_WHEELS.get(part)  # fmt: skip
+        plain = _TOOLKIT.sub("", name)
+        library = _WHEELS.get(plain)
         # NVIDIA's retired names are wheels without content, of version 0.0.1.
         if library and (library == "cuda" or any(".so" in file.path for file in distribution.files)):
             yield GpuLibrary(name=library, version=safe_version(distribution.version), provider=name)

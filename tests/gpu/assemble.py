@@ -19,9 +19,9 @@ def library(sections: Mapping[str, bytes], *, stripped: bool = False, align: int
         offsets.append(len(names))
         names += name.encode() + b"\0"
     body, table = bytearray(64), [bytes(64)]
-    for name, data in zip(offsets, (*sections.values(), names), strict=True):
+    for offset, data in zip(offsets, (*sections.values(), names), strict=True):
         body += bytes(-len(body) % align)
-        table.append(struct.pack("<IIQQQQIIQQ", name, 1, 2, 0, len(body), len(data), 0, 0, 8, 0))
+        table.append(struct.pack("<IIQQQQIIQQ", offset, 1, 2, 0, len(body), len(data), 0, 0, 8, 0))
         body += data
     place = len(body)
     head = b"\x7fELF\x02\x01\x01" + bytes(9)

@@ -24,6 +24,8 @@ def told(environment: Environment) -> list[tuple[str, str, str]]:
         ("nvidia-cusparselt-cu13", "0.8.1", "nvidia/cusparselt/lib/libcusparseLt.so.0", "cusparselt"),
         ("nvidia-cuda-nvrtc-cu12", "12.8.93", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvrtc"),
         ("cutensor-cu12", "2.2.0", "cutensor/lib/libcutensor.so.2", "cutensor"),
+        ("tensorrt-cu12-libs", "10.9.0", "tensorrt_libs/libnvinfer.so.10", "tensorrt"),
+        ("nvidia-dali-cuda120", "1.50.0", "nvidia/dali/libdali.so", "dali"),
         ("rocm-sdk-core", "7.9.0", "_rocm_sdk_core/lib/libamdhip64.so.7", "rocm"),
     ],
 )
