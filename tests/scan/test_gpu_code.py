@@ -153,12 +153,14 @@ def test_large_library_is_hopped_through_at_a_gigabyte_a_second(tmp_path: Path) 
     prefix = make_env(tmp_path)
     add_dist(prefix, "p", {"p/a.so": bytes(600)})
     environment = scan(prefix)
-    code = container(entry(CUBIN, 90, bytes(256 << 20))) + container(entry(CUBIN, 80))
+    code = container(entry(CUBIN, 90, bytes(64 << 20))) + container(entry(CUBIN, 80))
     (prefix / SITE / "p/a.so").write_bytes(library({".nv_fatbin": code}))
 
-    start = time.perf_counter()
-    (row,) = find_gpu_code(environment).code
-    seconds = time.perf_counter() - start
+    seconds = []
+    for _ in range(5):  # a machine that does other things too is slow at times
+        start = time.perf_counter()
+        (row,) = find_gpu_code(environment).code
+        seconds.append(time.perf_counter() - start)
+        assert [one.targets for one in row.sets] == [("sm_80",), ("sm_90",)]
 
-    assert [one.targets for one in row.sets] == [("sm_80",), ("sm_90",)]
-    assert seconds < 0.25
+    assert min(seconds) < 0.064
