@@ -10,11 +10,11 @@ import re
 UNREADABLE = -1
 """Stands for the number of an error that has none."""
 
-_VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,4}")
+_ARCH = re.compile(r"[1-9]\d?\.\d")
 _DRIVER = re.compile(r"[1-9]\d{2,3}(?:\.\d{1,3}){1,2}")
 _KERNEL = re.compile(r"\d{1,3}\.\d{1,3}(?:\.\d{1,4})?(?:-\d{1,5}(?:\.\d{1,5}){0,3})?(?![\d.])")
-_PACKAGE = re.compile(r"(?:\d:)?\d[A-Za-z0-9.+~-]{0,60}")
-_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9 ()/+-]{1,79}")
+_PACKAGE = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,4}(?:-\d{1,4})?(?![\d.])")
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9 ()+-]{1,79}")
 _PERSONAL = re.compile(r"[0-9A-Fa-f]{8}-|(?:[0-9A-Fa-f]{4}-){2}|\d{7}|[0-9A-Fa-f]{10}|(?:GPU|MIG)-", re.ASCII)
 
 NVML_ERRORS = {
@@ -55,10 +55,10 @@ def nvml_error(code: int, *, source: str = "NVML") -> str:
     return f"{source} {code}: {NVML_ERRORS[code]}" if code in NVML_ERRORS else f"{source} {code}"
 
 
-def version(text: str) -> str:
-    """Pass a version of numbers and dots, else nothing."""
+def compute_capability(text: str) -> str:
+    """Pass a compute capability (`9.0`), else nothing."""
     text = text.strip()
-    return text if _VERSION.fullmatch(text) else ""
+    return text if _ARCH.fullmatch(text) else ""
 
 
 def driver_version(text: str) -> str:
@@ -74,13 +74,13 @@ def kernel_release(text: str) -> str:
 
 
 def package_version(text: str) -> str:
-    """Pass a version of a Debian package (Debian policy, section 5.6.12)."""
-    text = text.strip()
-    return text if _PACKAGE.fullmatch(text) and not _PERSONAL.search(text) else ""
+    """Pass the numbers that a Debian version begins with; its builder's name may follow (`25.18.3-1~lab2`)."""
+    match = _PACKAGE.match(text.strip())
+    return match[0] if match else ""
 
 
 def product(text: str) -> str:
-    """Pass the name of a product, else nothing; NVIDIA's, AMD's and Intel's hold no dot, colon or long number."""
+    """Pass the name of a product, else nothing; NVIDIA's, AMD's and Intel's hold no dot, slash or long number."""
     text = " ".join(text.split())
     return text if _PRODUCT.fullmatch(text) and not _PERSONAL.search(text) else ""
 

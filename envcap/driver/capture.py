@@ -6,7 +6,6 @@ GPU, a few folders are looked at and nothing is started.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.driver.amd import capture_amd
@@ -16,32 +15,18 @@ from envcap.driver.intel import capture_intel
 from envcap.driver.nvidia import capture_nvidia
 from envcap.driver.pci import list_pci_gpus
 from envcap.driver.root import SystemRoot
-from envcap.driver.run import Runner
+from envcap.driver.run import Asker
 from envcap.environment import Finding
 from envcap.gpu.model import GpuMachine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureLimits:
-    """How long to wait.
-
-    Attributes:
-        timeout: Seconds that each process gets. Waking eight GPUs without persistence mode takes many of them.
-    """
-
-    timeout: float = 30.0
-
-
-def capture_gpu(
-    root: Path, environ: Mapping[str, str], *, run: Runner, limits: CaptureLimits | None = None
-) -> tuple[GpuMachine, tuple[Finding, ...]]:
+def capture_gpu(root: Path, environ: Mapping[str, str], *, asker: Asker) -> tuple[GpuMachine, tuple[Finding, ...]]:
     """Capture the GPUs and drivers of a machine.
 
     Args:
         root: The system's root: `/`, or a tree that stands for one.
         environ: The user's variables, for what they say of loader, ROCm and containers.
-        run: Starts the processes that ask a driver; `ProgramRunner(environ=environ)` outside of tests.
-        limits: How long to wait.
+        asker: Asks a driver; `Asker(run=ProgramRunner(environ=environ))` outside of tests.
 
     Returns:
         The machine, empty if it has no GPU and no driver, and what the user should know. Neither holds anything that
@@ -50,8 +35,7 @@ def capture_gpu(
     system = SystemRoot(root)
     around = look_around(system, environ)
     pci = list_pci_gpus(system)
-    timeout = (limits or CaptureLimits()).timeout
-    nvidia = capture_nvidia(system, environ, run=run, timeout=timeout, around=around, pci=pci)
+    nvidia = capture_nvidia(system, environ, asker=asker, around=around, pci=pci)
     vendors = (capture_amd(system, environ, pci=pci), capture_intel(system, pci=pci), nvidia)
     devices = count_devices(device for facts in vendors for device in facts.devices)
     machine = GpuMachine(

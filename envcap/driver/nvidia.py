@@ -13,7 +13,7 @@ from envcap.driver.nvidia_smi import SmiAnswer, ask_smi, find_smi
 from envcap.driver.nvml import LIBRARY_NOT_FOUND, CudaAnswer, NvmlAnswer, ask_cuda, ask_nvml
 from envcap.driver.pci import VENDOR_NVIDIA, PciGpu
 from envcap.driver.root import SystemRoot
-from envcap.driver.run import Runner
+from envcap.driver.run import Asker
 from envcap.gpu.model import NVIDIA, GpuDevice, GpuDriver, GpuGap
 
 _LIBCUDA, _NVML = "libcuda.so.1", "libnvidia-ml.so.1"
@@ -23,8 +23,7 @@ def capture_nvidia(
     root: SystemRoot,
     environ: Mapping[str, str],
     *,
-    run: Runner,
-    timeout: float,
+    asker: Asker,
     around: Surroundings,
     pci: tuple[PciGpu, ...],
 ) -> VendorFacts:
@@ -33,8 +32,7 @@ def capture_nvidia(
     Args:
         root: The system.
         environ: The user's variables: LD_LIBRARY_PATH and PATH are heeded.
-        run: Starts the processes that open a library, and nvidia-smi.
-        timeout: Seconds that each of them gets.
+        asker: Opens a library in a process of its own, and runs nvidia-smi.
         around: What kind of system it is.
         pci: GPUs on the bus, of any maker.
     """
@@ -46,13 +44,13 @@ def capture_nvidia(
         return VendorFacts()
     nvml = NvmlAnswer()
     if nvml_path:
-        nvml = ask_nvml(root.place(nvml_path), run=run, timeout=timeout)
+        nvml = ask_nvml(root.place(nvml_path), asker=asker)
     elif kernel.trace:
         nvml = NvmlAnswer(gaps=(GpuGap(fact="nvml", why=nvml_error(LIBRARY_NOT_FOUND)),))
     smi = SmiAnswer()
     if not nvml.devices and (program := find_smi(root, environ)):
-        smi = ask_smi(str(root.place(root.resolve(program))), run=run, timeout=timeout)
-    cuda = ask_cuda(root.place(libcuda), run=run, timeout=timeout) if libcuda else CudaAnswer()
+        smi = ask_smi(str(root.place(root.resolve(program))), asker=asker)
+    cuda = ask_cuda(root.place(libcuda), asker=asker) if libcuda else CudaAnswer()
     libraries = Libraries(
         kind=_classify(libcuda, stub=cuda.stub),
         libcuda=_suffix(libcuda, "libcuda.so."),

@@ -7,10 +7,10 @@ no second opinion; it needs no Python package.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envcap.driver.allowed import decimal, driver_version, hex_number, nvml_error, pci_id, product, version
+from envcap.driver.allowed import compute_capability, decimal, driver_version, hex_number, nvml_error, pci_id, product
 from envcap.driver.facts import known_only
 from envcap.driver.root import SystemRoot
-from envcap.driver.run import Ended, Runner
+from envcap.driver.run import Asker, Ended
 from envcap.gpu.model import NVIDIA, GpuDevice, GpuGap
 
 _ALWAYS = (
@@ -59,12 +59,12 @@ def find_smi(root: SystemRoot, environ: Mapping[str, str]) -> str:
     return next((place for place in places if root.read_bytes(place, 1)), "")
 
 
-def ask_smi(program: str, *, run: Runner, timeout: float) -> SmiAnswer:
+def ask_smi(program: str, *, asker: Asker) -> SmiAnswer:
     """Ask nvidia-smi, a program of this machine, for driver and devices; an old one for less."""
     answer = SmiAnswer()
     for fields in ((*_ALWAYS, *_NEWER), _ALWAYS):
         argv = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
-        outcome = run(argv, timeout=timeout)
+        outcome = asker.run(argv, timeout=asker.timeout)
         if outcome.ended is not Ended.EXITED:
             return SmiAnswer(gaps=(GpuGap(fact="nvidia-smi", why=outcome.ended.value),))
         if outcome.status == 0:
@@ -102,7 +102,7 @@ def _read_device(row: Mapping[str, str]) -> GpuDevice:
     return GpuDevice(
         vendor=NVIDIA,
         name=product(row["name"]) or model or "unknown",
-        arch=version(row.get("compute_cap", "")),
+        arch=compute_capability(row.get("compute_cap", "")),
         pci=model,
         memory_mib=memory if 0 < memory <= _MAX_MIB else 0,
         traits=known_only(traits),

@@ -4,14 +4,13 @@ Source: NVML API Reference, `nvmlReturn_t` and the queries named in `ask_script.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from envcap.driver.allowed import UNREADABLE, cuda_api, driver_version, nvml_error, pci_id, product
 from envcap.driver.facts import known_only
-from envcap.driver.run import Ended, Outcome, Runner
+from envcap.driver.run import Asker, Ended, Outcome
 from envcap.gpu.model import NVIDIA, GpuDevice, GpuGap
 
 MISMATCH = 18
@@ -68,9 +67,9 @@ class CudaAnswer:
     gaps: tuple[GpuGap, ...] = field(default=())
 
 
-def ask_nvml(library: Path, *, run: Runner, timeout: float) -> NvmlAnswer:
+def ask_nvml(library: Path, *, asker: Asker) -> NvmlAnswer:
     """Ask NVML, the library at a place of this machine, for the driver and the devices."""
-    outcome = run(_command("nvml", library), timeout=timeout)
+    outcome = _run("nvml", library, asker)
     driver = api = ""
     code = UNREADABLE
     devices: list[GpuDevice] = []
@@ -100,9 +99,9 @@ def ask_nvml(library: Path, *, run: Runner, timeout: float) -> NvmlAnswer:
     return NvmlAnswer(code=code, driver=driver, api=api, devices=tuple(devices), gaps=tuple(gaps), virtual=virtual)
 
 
-def ask_cuda(library: Path, *, run: Runner, timeout: float) -> CudaAnswer:
+def ask_cuda(library: Path, *, asker: Asker) -> CudaAnswer:
     """Ask libcuda, the library at a place of this machine, for the highest CUDA that it speaks."""
-    outcome = run(_command("cuda", library), timeout=timeout)
+    outcome = _run("cuda", library, asker)
     gaps = _gaps_of("libcuda", outcome)
     for fact, value, error in _lines(outcome.stdout):
         if fact == "api" and error == _CUDA_STUB:
@@ -194,9 +193,9 @@ def _read_mig(value: object) -> str:
 _FACTS = {"driver": "driver", "cuda": "cuda", "count": "devices", "device": "devices"}
 
 
-def _command(mode: str, library: Path) -> list[str]:
+def _run(mode: str, library: Path, asker: Asker) -> Outcome:
     # -I: no user's folder and no PYTHON* variable; -B: nothing is written.
-    return [sys.executable, "-I", "-B", str(_SCRIPT), mode, str(library)]
+    return asker.run([asker.python, "-I", "-B", str(_SCRIPT), mode, str(library)], timeout=asker.timeout)
 
 
 def _why(code: int) -> str:

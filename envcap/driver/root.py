@@ -68,11 +68,12 @@ class SystemRoot:
             handle = os.open(self.place(self.resolve(name)), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError):
             return b""
-        with open(handle, "rb") as file:  # noqa: PTH123  # a descriptor, opened so that a pipe doesn't hang
-            try:
-                return file.read(limit) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
-            except OSError:
-                return b""  # some files of /sys answer with an error: a cgroup forbids them
+        try:
+            return _read(handle, limit) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+        except OSError:
+            return b""  # some files of /sys answer with an error: a cgroup forbids them
+        finally:
+            os.close(handle)
 
     def read(self, name: str) -> str:
         """Read a small text; empty if there is none."""
@@ -91,3 +92,11 @@ class SystemRoot:
             return self.place(name).readlink().name
         except (OSError, ValueError):
             return ""
+
+
+def _read(handle: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    while limit > 0 and (piece := os.read(handle, limit)):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)

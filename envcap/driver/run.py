@@ -9,6 +9,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -51,6 +52,21 @@ class Runner(Protocol):
 
     def __call__(self, argv: Sequence[str], *, timeout: float) -> Outcome:
         """Run `argv` without a shell, for at most `timeout` seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """How drivers are asked.
+
+    Attributes:
+        run: Starts the processes that do it.
+        timeout: Seconds that each gets. Waking eight GPUs without persistence mode takes many of them.
+        python: Interpreter that has nvidia-ml-py (`envcap[gpu]`): envcap's own.
+    """
+
+    run: Runner
+    timeout: float = 30.0
+    python: str = sys.executable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """Builds folders that look like systems with GPUs: what the kernels' and makers' files say there."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from envcap.driver import CaptureLimits, ProgramRunner, capture_gpu
+from envcap.driver import Asker, ProgramRunner, capture_gpu
 from envcap.environment import Finding
 from envcap.gpu.model import GpuMachine
 
@@ -68,9 +69,9 @@ class FakeSystem:
         lines = "".join(f"{key}={value}\n" for key, value in facts.items())
         self.environ["NVML_STUB"] = str(self.write("/nvml-stub", lines))
 
-    def capture(self, *, timeout: float = 20.0) -> tuple[GpuMachine, tuple[Finding, ...]]:
-        runner = ProgramRunner(environ=self.environ)
-        return capture_gpu(self.path, self.environ, run=runner, limits=CaptureLimits(timeout=timeout))
+    def capture(self, *, timeout: float = 20.0, python: str = sys.executable) -> tuple[GpuMachine, tuple[Finding, ...]]:
+        asker = Asker(run=ProgramRunner(environ=self.environ), timeout=timeout, python=python)
+        return capture_gpu(self.path, self.environ, asker=asker)
 
 
 def gpu(index: int, **facts: object) -> dict[str, object]:
