@@ -46,7 +46,9 @@ def capture_intel(root: SystemRoot, *, pci: tuple[PciGpu, ...]) -> VendorFacts:
     }
     packages = _read_packages(root)
     sources = {_RELEASE: kernel, **outside, **packages}
-    gaps = () if packages else (GpuGap(fact="compute-runtime", why="no package of it is installed"),)
+    gaps = [] if packages else [GpuGap(fact="compute-runtime", why="no package of it is installed")]
+    if not root.exists("/dev/dri"):
+        gaps.append(GpuGap(fact="devices", why="/dev/dri is not there: a container needs it to compute"))
     return VendorFacts(
         driver=GpuDriver(
             vendor=INTEL,
@@ -57,7 +59,7 @@ def capture_intel(root: SystemRoot, *, pci: tuple[PciGpu, ...]) -> VendorFacts:
             sources={name: value for name, value in sorted(sources.items()) if value},
         ),
         devices=devices,
-        gaps=gaps,
+        gaps=tuple(gaps),
     )
 
 

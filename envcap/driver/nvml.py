@@ -24,6 +24,7 @@ _CUDA_STUB = 34  # CUDA_ERROR_STUB_LIBRARY
 _NOT_SUPPORTED = 3
 _MAX_LINES = 256
 _MAX_ARCH = 99
+_MAX_DEVICES = 4096
 _MIB = 1 << 20
 _MAX_MIB = 1 << 24
 _VGPU = 2  # NVML_GPU_VIRTUALIZATION_MODE_VGPU: a vGPU inside a virtual machine
@@ -93,7 +94,7 @@ def ask_nvml(library: Path, *, asker: Asker) -> NvmlAnswer:
         elif fact == "cuda":
             api = cuda_api(value) if isinstance(value, int) else ""
         elif fact == "count":
-            expected = value if isinstance(value, int) else 0
+            expected = value if isinstance(value, int) and value <= _MAX_DEVICES else 0
     if outcome.ended is Ended.EXITED and len(devices) < expected:
         gaps.append(GpuGap(fact="devices", why=f"NVML told of {len(devices)} of {expected} devices"))
     return NvmlAnswer(code=code, driver=driver, api=api, devices=tuple(devices), gaps=tuple(gaps), virtual=virtual)
@@ -174,7 +175,7 @@ def _read_device(answers: _Answers) -> GpuDevice:
 
 def _read_arch(value: object) -> str:
     numbers = value if isinstance(value, list) else []
-    fine = len(numbers) == 2 and all(isinstance(part, int) and 0 <= part <= _MAX_ARCH for part in numbers)  # noqa: PLR2004
+    fine = len(numbers) == 2 and all(type(part) is int and 0 <= part <= _MAX_ARCH for part in numbers)  # noqa: PLR2004
     return ".".join(map(str, numbers)) if fine and numbers[0] else ""
 
 

@@ -15,6 +15,7 @@ Version: 23.43.27642.40-1
 
 def test_an_arc_under_xe_with_its_compute_runtime(system: FakeSystem) -> None:
     system.pci(0x8086, 0xE20B, driver="xe")
+    system.write("/dev/dri/renderD128")
     system.write("/proc/sys/kernel/osrelease", "6.14.0-24-generic\n")
     system.write("/var/lib/dpkg/status", STATUS)
 
@@ -48,7 +49,10 @@ def test_an_old_gpu_under_i915_without_a_runtime_has_a_gap(system: FakeSystem) -
 
     assert (machine.drivers[0].version, machine.drivers[0].flavour) == ("5.10.0-32", "dkms")
     assert machine.devices[0].traits == {"driver": "i915"}
-    assert machine.gaps == (GpuGap(fact="compute-runtime", why="no package of it is installed"),)
+    assert machine.gaps == (
+        GpuGap(fact="compute-runtime", why="no package of it is installed"),
+        GpuGap(fact="devices", why="/dev/dri is not there: a container needs it to compute"),
+    )
 
 
 def test_a_gpu_without_a_driver_is_seen_by_its_model(system: FakeSystem) -> None:
