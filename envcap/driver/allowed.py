@@ -12,8 +12,8 @@ UNREADABLE = -1
 
 _ARCH = re.compile(r"[1-9]\d?\.\d")
 _DRIVER = re.compile(r"[1-9]\d{2,3}(?:\.\d{1,3}){1,2}")
-_KERNEL = re.compile(r"\d{1,3}\.\d{1,3}(?:\.\d{1,4})?(?:-\d{1,5}(?:\.\d{1,5}){0,3})?(?![\d.])")
-_PACKAGE = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,4}(?:-\d{1,4})?(?![\d.])")
+_KERNEL = re.compile(r"\d{1,3}(?:\.\d{1,4}){1,3}(?:-\d{1,5}(?:\.\d{1,5}){0,3})?(?!\.?\d)")
+_PACKAGE = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,4}(?:-\d{1,4})?(?!\.?\d)")
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9 ()+-]{1,79}")
 _PERSONAL = re.compile(r"[0-9A-Fa-f]{8}-|(?:[0-9A-Fa-f]{4}-){2}|\d{7}|[0-9A-Fa-f]{10}|(?:GPU|MIG)-", re.ASCII)
 

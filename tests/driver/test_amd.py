@@ -151,3 +151,14 @@ def test_a_gpu_without_amd_s_driver_is_seen_by_its_model(system: FakeSystem) -> 
 )
 def test_the_stepping_of_an_architecture_is_hexadecimal(number: int, name: str) -> None:
     assert decode_gfx(number) == name
+
+
+def test_a_gpu_too_old_for_compute_is_seen_by_its_model(system: FakeSystem) -> None:
+    system.write("/sys/module/amdgpu/refcnt", "1\n")
+    system.write("/sys/class/kfd/kfd/topology/nodes/0/properties", "cpu_cores_count 8\nsimd_count 0\n")
+    system.pci(0x1002, 0x6613, driver="amdgpu")
+
+    machine, _ = system.capture()
+
+    assert machine.devices == (GpuDevice(vendor="amd", name="1002:6613", pci="1002:6613"),)
+    assert machine.gaps == (GpuGap(fact="arch", why="the kernel's compute topology has no GPU"),)

