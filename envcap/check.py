@@ -149,7 +149,7 @@ def _compare_packages(
         world,
         sources=lockfile.sources,
         blobs=folder.blobs,
-        layout=layout_of(lockfile.interpreter.version),
+        layout=layout_of(lockfile.interpreter.version, lockfile.interpreter.soabi),
         platform=platform_of(environment),
     ).of_all(pairs)
     shared = shared_paths(environment.distributions)

@@ -6,6 +6,7 @@ choice of packages gets into it.
 """
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,15 @@ from envcap.environment import CondaRecord
 from envcap.errors import LockfileError, MissingArtifactError
 from envcap.import_wheels import check_wheel, fetch_wheel, public_url
 from envcap.lockfile.check import check_lockfile
-from envcap.lockfile.model import CondaPackage, Interpreter, LockedEnvironment, Lockfile, Package, Source
+from envcap.lockfile.model import (
+    NO_INTERPRETER,
+    CondaPackage,
+    Interpreter,
+    LockedEnvironment,
+    Lockfile,
+    Package,
+    Source,
+)
 from envcap.materials import ArtifactMaterials
 from envcap.oci.rootfs import write_rootfs
 from envcap.pinned import PinnedArtifacts
@@ -34,6 +43,7 @@ from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
 _SETTINGS = ("CONDA", "ENVCAP_", "MAMBA", "PIP_", "UV_")
+_FREE_THREADED = re.compile(r"_cp(3[0-9]{1,3}t)\Z")
 _PLAIN = frozenset({"HOME", "PATH", "TMPDIR"})
 
 
@@ -49,7 +59,7 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
         talk: Shows progress.
 
     Raises:
-        LockfileError: No Python is among the packages, or one says nonsense of itself.
+        LockfileError: A package is for Python and none is among them, or one says nonsense of itself.
         MissingArtifactError: Nobody has a package with the hash that the file has.
         ArchiveError: A package is hostile or damaged.
     """
@@ -62,7 +72,7 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
             packages.append(_fetch(row, world))
         wheels = [fetch_wheel(row, platform, world) for row in listing.pip]
     lockfile = _provisional(name, packages, wheels)
-    layout = layout_of(lockfile.interpreter.version)
+    layout = layout_of(lockfile.interpreter.version, lockfile.interpreter.soabi)
     last = EnvironmentLayer(
         interpreter=lockfile.interpreter, layout=layout, system_site_packages=False, root=CONDA_ROOT
     )
@@ -163,21 +173,37 @@ def _checked(wanted: CondaRecord, world: World) -> tuple[Digest, int, str]:
 
 def _provisional(name: str, packages: Sequence[CondaPackage], wheels: Sequence[Package]) -> Lockfile:
     """Give as much of a lock as linking takes; its names are checked, for they become paths."""
-    python = next((row for row in packages if row.name == "python"), None)
-    if python is None:
-        raise LockfileError("No Python is among the packages (expected conda's `python`)")
+    for_python = [row.name for row in wheels] + [row.name for row in packages if row.noarch == "python"]
+    interpreter = next((_interpreter(row) for row in packages if row.name == "python"), NO_INTERPRETER)
+    if for_python and interpreter == NO_INTERPRETER:
+        message = f"No Python is among the packages (expected conda's `python`, since {for_python[0]} is for it)"
+        raise LockfileError(message)
     lockfile = Lockfile(
         name=name,
         recipe=RECIPE,
         environment=LockedEnvironment(kind="conda"),
-        interpreter=Interpreter(
-            implementation="cpython", version=python.version, build="", soabi="", origin="conda", home=CONDA_ROOT
-        ),
+        interpreter=interpreter,
         packages=tuple(sorted(wheels, key=lambda row: row.name)),
         conda=tuple(sorted(packages, key=lambda row: row.name)),
     )
     check_lockfile(lockfile)
     return lockfile
+
+
+def _interpreter(package: CondaPackage) -> Interpreter:
+    """Give as much of an interpreter as says where its packages go.
+
+    Builds without the global lock say so in their build string, as `python_abi` wants it (CEP 17: `h0_0_cp313t`).
+    """
+    match = _FREE_THREADED.search(package.build)
+    return Interpreter(
+        implementation="cpython",
+        version=package.version,
+        build="",
+        soabi=f"cpython-{match[1]}" if match else "",
+        origin="conda",
+        home=CONDA_ROOT,
+    )
 
 
 def _text(index: Mapping[str, object], key: str) -> str:

@@ -304,6 +304,24 @@ class InterpreterFacts:
     user_site: str = ""
 
 
+def no_interpreter(prefix: Path) -> InterpreterFacts:
+    """Give the facts of an environment without Python: nothing is known, and no folder is seen but its own."""
+    return InterpreterFacts(
+        executable=prefix / "bin" / "python",
+        implementation="",
+        version="",
+        build="",
+        soabi="",
+        tags="",
+        prefix=prefix,
+        base_prefix=prefix,
+        paths={},
+        markers={},
+        glibc="",
+        config={},
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfNeed:
     """A shared library that the environment needs from outside itself.
@@ -356,14 +374,14 @@ class Environment:
     Attributes:
         prefix: Where it lies on this machine (never written to a lock).
         kind: `venv`, `system` or `conda`.
-        interpreter: What its interpreter said.
+        interpreter: What its interpreter said; all of it empty in a conda environment without Python.
         distributions: Sorted by normalised name.
         conda: The packages of a conda prefix, sorted by name.
         baked_prefixes: Where a conda prefix was when its packages were installed, as they spell it; never locked.
         unowned: Files under the prefix that no distribution, interpreter or installer owns, sorted.
         ignored: How many files were left out, by reason (`bytecode`, `cache`, `installer`, `interpreter`, …).
         elf: What the binaries need from the operating system.
-        site_packages: purelib relative to the prefix, such as `lib/python3.11/site-packages`.
+        site_packages: purelib relative to the prefix, such as `lib/python3.11/site-packages`; empty without Python.
         system_site_packages: Whether the base's packages are seen too: `include-system-site-packages` of pyvenv.cfg;
             always of kind `system`.
         os_packages: Packages of Debian that bring modules, sorted by name; their files are nobody else's here.
@@ -383,3 +401,8 @@ class Environment:
     system_site_packages: bool = False
     os_packages: tuple[OsPackage, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def has_python(self) -> bool:
+        """Whether there is a Python in it."""
+        return self.interpreter.version != ""

@@ -104,7 +104,7 @@ def find_secrets(kept: KeptFiles, store: Store) -> dict[str, FoundSecret]:
 
 def _in_artifact(artifact: Artifact, package: Package, kept: KeptFiles, store: Store) -> dict[str, FoundSecret]:
     """Look through a captured artifact, once: what was found is remembered."""
-    inputs = {"rules": SHAPE_RULES, "sha256": artifact.sha256, "file": artifact.file, "python": kept.layout.python}
+    inputs = {"rules": SHAPE_RULES, "sha256": artifact.sha256, "file": artifact.file, "python": kept.layout.feature}
     key = action_key("kept-secrets", inputs)
     remembered = _recall(store.actions, key)
     if remembered is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envcap.environment import Environment, Finding, InterpreterFacts
 from envcap.errors import ScanError
+from envcap.lock.conda import check_without_python
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lock.pypi import PLATFORMS, platform_of
 from envcap.project.build import Builder, build_environ
@@ -77,7 +78,10 @@ def scan_live(
         )
 
     environment = scan(frozenset())
-    check_platform(environment.interpreter)
+    if environment.has_python:
+        check_platform(environment.interpreter)
+    else:
+        check_without_python(environment)
     foreign = find_foreign_packages(environment, platform_of(environment), suite, pins, world)
     if foreign:
         environment = scan(foreign) if environment.system_site_packages else _without(environment, foreign)

@@ -154,7 +154,7 @@ def remember_manifests(lockfile: Lockfile, environment: Environment, store: Stor
     Raises:
         StoreError: The store can't be written.
     """
-    layout = layout_of(lockfile.interpreter.version)
+    layout = layout_of(lockfile.interpreter.version, lockfile.interpreter.soabi)
     shared = shared_paths(environment.distributions)
 
     def remember(row: tuple[Package, Distribution]) -> None:
@@ -254,7 +254,7 @@ def manifest_key(package: Package, *, layout: Layout, platform: str) -> Digest:
         {
             "rules": _RULES,
             "recipe": RECIPE,
-            "python": layout.python,
+            "python": layout.feature,
             "name": package.name,
             "file": artifact.file,
             "sha256": artifact.sha256,

@@ -63,7 +63,7 @@ class ArtifactMaterials:
                 return {"kind": "interpreter", "origin": origin, "artifact": layer.artifact.sha256}
             case PackagesLayer():
                 rows = [_package_key(package, layer.platform) for package in layer.packages]
-                return {"kind": "packages", "python": layer.layout.python, "packages": rows} | root_key(layer)
+                return {"kind": "packages", "python": layer.layout.feature, "packages": rows} | root_key(layer)
             case CondaLayer():
                 return conda_key(layer)
             case FilesLayer():
@@ -143,7 +143,7 @@ class LiveMaterials:
             case PackagesLayer():
                 return {
                     "kind": "live",
-                    "python": layer.layout.python,
+                    "python": layer.layout.feature,
                     # Scripts are mapped by the prefix that they name.
                     "prefixes": sorted(prefix.hex() for prefix in spellings(self.environment.prefix)),
                     "packages": [self._key(package, layer.platform) for package in layer.packages],

@@ -138,7 +138,7 @@ class _Comparison:
 
     def __init__(self, lockfile: Lockfile, blobs: Path, world: World, lines: int) -> None:
         self._pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
-        self._layout = layout_of(lockfile.interpreter.version)
+        self._layout = layout_of(lockfile.interpreter.version, lockfile.interpreter.soabi)
         self._blobs = blobs
         self._offline = world.machine.offline
         self._lines = lines

@@ -116,7 +116,7 @@ def plan_image(lockfile: Lockfile, platform: str) -> ImagePlan:
             f"The lock asks for recipe {lockfile.recipe} (this version knows recipe {RECIPE})",
             hint="rebuild it with a version of envcap that knows the recipe",
         )
-    layout = layout_of(lockfile.interpreter.version)
+    layout = layout_of(lockfile.interpreter.version, lockfile.interpreter.soabi)
     system = tuple(package for package in lockfile.system if package.platform == platform)
     if not system:
         raise _not_covered(lockfile, platform, "OS packages")

@@ -23,6 +23,7 @@ from envcap.lock.host_code import host_code_findings
 from envcap.lock.image_env import image_variables
 from envcap.lock.pypi import platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
+from envcap.lock.r_packages import r_package_findings
 from envcap.lock.readable import as_readable
 from envcap.lock.session import lock_session, prefix_roots
 from envcap.lock.unowned_capture import UnownedGroup, lock_unowned
@@ -125,7 +126,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         results = _prove(environment, world, step)
     with talk.step("Capturing") as step:
         step("packages", 0, 0)
-        layout = layout_of(environment.interpreter.version)
+        layout = layout_of(environment.interpreter.version, environment.interpreter.soabi)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
         unowned = lock_unowned(environment, limit=request.max_unowned, keep=request.keep)
         conda = lock_conda_packages(environment, world)
@@ -184,8 +185,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         *world.session.settings.findings, *world.conda.findings, *environment.findings, *packages.findings,
         *conda.findings, *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
-        *revision_findings(origin_of(environment.interpreter), system),
-        *host_code_findings(results, environment.prefix), *session_findings,
+        *(revision_findings(origin_of(environment.interpreter), system) if interpreter.origin == "debian" else ()),
+        *host_code_findings(results, environment.prefix), *session_findings, *r_package_findings(environment),
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),

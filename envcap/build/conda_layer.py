@@ -34,7 +34,7 @@ def root_key(layer: PackagesLayer | FilesLayer | EnvironmentLayer) -> dict[str, 
 
 def conda_key(layer: CondaLayer) -> Mapping[str, object]:
     """Name a layer by its rows of the lock: the record of each package holds all of them."""
-    return {"kind": "conda", "python": layer.layout.python, "packages": [to_table(row) for row in layer.packages]}
+    return {"kind": "conda", "python": layer.layout.feature, "packages": [to_table(row) for row in layer.packages]}
 
 
 def live_conda_key(layer: CondaLayer, environment: Environment) -> Mapping[str, object]:
@@ -46,7 +46,7 @@ def live_conda_key(layer: CondaLayer, environment: Environment) -> Mapping[str, 
         paths = [[row.path, row.kind, row.sha256, row.placeholder, row.binary] for row in record.paths]
         rows.append([to_table(package), rows_hash(files), rows_hash(paths)])
     prefixes = [prefix.encode("utf-8", "surrogateescape").hex() for prefix in environment.baked_prefixes]
-    return {"kind": "live-conda", "python": layer.layout.python, "prefixes": prefixes, "packages": rows}
+    return {"kind": "live-conda", "python": layer.layout.feature, "prefixes": prefixes, "packages": rows}
 
 
 def conda_layer_entries(layer: CondaLayer, artifacts: Artifacts, spool: BinaryIO, stack: ExitStack) -> list[Entry]:

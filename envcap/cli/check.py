@@ -131,7 +131,8 @@ def _report(drift: Drift, folder: LockFolder, seconds: float, talk: Talk) -> Non
     if not drift.changes and not drift.unknown:
         lock = folder.lockfile
         total = counted(len(lock.packages) + len(lock.conda), "package")
-        parts = f"Python {lock.interpreter.version}, {total} and {drift.compared:,} files"
+        python = f"Python {lock.interpreter.version}, " if lock.has_python else ""
+        parts = f"{python}{total} and {drift.compared:,} files"
         print_data(f"Nothing has drifted: {parts} are as the lock says")
     talk.say(f"Compared {drift.compared:,} files, {read}, in {seconds:.1f} s")
 

@@ -15,7 +15,7 @@ from envcap.cli.conda_places import ConfiguredChannels
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import CHUNK_SIZE
-from envcap.errors import LockfileError, MissingArtifactError, UsageError
+from envcap.errors import BuildError, LockfileError, MissingArtifactError, UsageError
 from envcap.export.conda import check_conda
 from envcap.export.conda_environment import export_environment
 from envcap.export.conda_lock import export_conda_lock
@@ -97,13 +97,19 @@ def check_content(form: str, lockfile: Lockfile) -> None:
     """Refuse a format that has nothing to say of a lock.
 
     Raises:
-        BuildError: It is one of conda's, and the lock holds no conda packages.
+        BuildError: It is one of conda's, and the lock holds no conda packages, or one of pip's, and it holds no Python.
     """
     if form in _OF_CONDA:
         check_conda(lockfile, form)
+    elif not lockfile.has_python:
+        raise BuildError(
+            f"The lock {lockfile.name!r} is of an environment without Python (expected one for the format {form!r})",
+            hint="choose `explicit`, `conda-lock` or `environment`, which hold conda packages",
+        )
 
 
 def _export(folder: LockFolder, form: str, platform: str, world: World, *, beside: bool) -> Export:
+    check_content(form, folder.lockfile)
     wheels = _WHEELS if beside else None
     if form in _OF_CONDA:
         return _conda_export(folder, form, platform, world, wheels)
@@ -116,7 +122,6 @@ def _export(folder: LockFolder, form: str, platform: str, world: World, *, besid
 
 
 def _conda_export(folder: LockFolder, form: str, platform: str, world: World, wheels: PurePath | None) -> Export:
-    check_content(form, folder.lockfile)
     places = ConfiguredChannels(world, folder)
     if form == "environment":
         return export_environment(folder.lockfile, platform=platform, places=places, wheels=wheels)

@@ -13,6 +13,16 @@ _WIDTH = 100
 _CPUINFO = Path("/proc/cpuinfo")
 
 
+_ORIGINS = {"debian": "Debian's own", "standalone": "python-build-standalone", "conda": "conda's own"}
+
+
+def interpreter_words(lockfile: Lockfile) -> str:
+    """Name the interpreter and where it comes from, for the summary of a new lock."""
+    if not lockfile.has_python:
+        return "none: no Python"
+    return f"Python {lockfile.interpreter.version}, {_ORIGINS.get(lockfile.interpreter.origin, 'captured')}"
+
+
 def fact_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
     """Give a row for each kind of fact that the lock holds."""
     facts, session = lockfile.environment, lockfile.session

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, write_lock_folder
 from envcap.cli.conda import conda_rows
+from envcap.cli.facts import interpreter_words
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
-from envcap.conda.channel import channel_url
+from envcap.conda.channel import SUBDIRS, channel_url
 from envcap.conda.listed import Listing
 from envcap.conda.listing import read_listing
 from envcap.conda_import import linked_environment, name_channels, without_scripts, without_session
 from envcap.conda_resolve import Resolved, resolve_environment
 from envcap.environment import FindingLevel
 from envcap.errors import LockfileError, UsageError
-from envcap.export.conda import SUBDIRS
 from envcap.import_wheels import take_beside
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
@@ -176,11 +176,10 @@ def _told(found: Snapshot, lockfile: Lockfile) -> list[str]:
 
 
 def _rows(found: Snapshot, lock: Lockfile) -> list[tuple[str, str]]:
-    origin = {"debian": "Debian's own", "standalone": "python-build-standalone", "conda": "conda's own"}
     named = ", ".join(f"{row.name} {row.version}" for row in lock.packages[:_SHOWN])
     more = f" and {len(lock.packages) - _SHOWN} more" if len(lock.packages) > _SHOWN else ""
     return [
-        ("interpreter", f"Python {lock.interpreter.version}, {origin.get(lock.interpreter.origin, 'captured')}"),
+        ("interpreter", interpreter_words(lock)),
         *conda_rows(lock),
         *([("pip", named + more)] if lock.packages else []),
         ("OS packages", str(len(lock.system))),

@@ -63,7 +63,7 @@ def show_command(
 
 
 def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
-    interpreter = lockfile.interpreter
+    interpreter, has_python = lockfile.interpreter, lockfile.has_python
     suites = sorted({source.suite for source in lockfile.sources if source.kind == "debian"}, key=len)
     signed = {source.signature for source in lockfile.sources if source.kind == "debian"}
     requested = [row.name for row in lockfile.conda if row.requested]
@@ -73,13 +73,14 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
     captured = (
         f"{len(lockfile.captured)} unowned files, {human_size(sum(kept_hashes(lockfile).values()))} beside the lock"
     )
+    packages = f"{len(lockfile.packages)}, {human_size(sum(map(_size, lockfile.packages)))}"
     system = f"{len(lockfile.system)}, {human_size(sum(row.size for row in lockfile.system))}"
     return [
         ("name", lockfile.name),
         ("digest", str(environment_digest(lockfile))),
-        ("interpreter", f"Python {interpreter.version} ({interpreter.origin})"),
+        ("interpreter", f"Python {interpreter.version} ({interpreter.origin})" if has_python else "none: no Python"),
         *conda_rows(lockfile),
-        ("packages", f"{len(lockfile.packages)}, {human_size(sum(map(_size, lockfile.packages)))}"),
+        *([("packages", packages)] if has_python else []),
         ("requested", ", ".join(shown) + more),
         ("captured", captured),
         ("OS packages", f"{system}, Debian {suites[0] if suites else '?'}, signature {'/'.join(sorted(signed))}"),

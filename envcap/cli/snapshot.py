@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.conda import conda_inexact, conda_patched, conda_rows, has_patches
-from envcap.cli.facts import fact_rows
+from envcap.cli.facts import fact_rows, interpreter_words
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
@@ -72,7 +72,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     place = find_prefix(options.prefix, machine.environ)
     prefix, is_whole = place.prefix, place.kind == "system"
-    name = options.name or (place.executable.resolve().name if is_whole else _name_of(prefix))
+    name = options.name or (place.executable.resolve().name if is_whole and place.executable else _name_of(prefix))
     if not _NAME.match(name):
         raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
     folder = options.output / name
@@ -217,15 +217,13 @@ def _report(found: Snapshot, patches: Sequence[PatchedFile], folder: Path, secon
     read = sum(result.received - result.pages for result in found.results if isinstance(result, Proven))
     others = sum(result.received - result.pages for result in found.results if not isinstance(result, Proven))
     wheels = sum(artifact.size for row in lock.packages for artifact in row.artifacts if artifact.source != CAPTURED)
-    interpreter = {"debian": "Debian's own", "standalone": "python-build-standalone", "conda": "conda's own"}.get(
-        lock.interpreter.origin, "captured"
-    )
+    read_of = f"{human_size(read)} of {human_size(wheels)} of wheels"
     proven = f"{counts['proven']} of {counts['packages']} packages"
     captured = f"{counted(counts['captured'], 'package')}, {counted(counts['unowned'], 'unowned file')}"
     rows = [
-        ("interpreter", f"Python {lock.interpreter.version}, {interpreter}"),
+        ("interpreter", interpreter_words(lock)),
         *conda_rows(lock),
-        ("proven", f"{proven}, by reading {human_size(read)} of {human_size(wheels)} of wheels{_more(pages, others)}"),
+        *([("proven", f"{proven}, by reading {read_of}{_more(pages, others)}")] if lock.has_python else []),
         ("captured", f"{captured}, {human_size(sum(kept_hashes(lock).values()))} beside the lock"),
         *_unowned(found.unowned),
         *_startup(found.findings),

@@ -8,6 +8,9 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]|/(?=[A-Za-z0-9])){0,126}\Z")
 SUBDIR = re.compile(r"[a-z0-9]{1,20}(?:-[a-z0-9_]{1,20})?\Z")
+SUBDIRS = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
+"""What conda calls the platforms that an image can have."""
+
 FILE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.!+-]{0,250}(?:\.conda|\.tar\.bz2)\Z")
 
 _TOKEN = re.compile(r"/t/[^/]*(?=/|\Z)")

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from envcap.conda.channel import SUBDIRS
 from envcap.environment import Finding
 from envcap.errors import BuildError
 from envcap.export.selection import REDACTIONS
 from envcap.lockfile.model import CondaPackage, Lockfile
 from envcap.sources.scrub import scrub_url
-
-SUBDIRS = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
 
 _DEPENDENCY = re.compile(r"(?:[^\s\[]*::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<wanted>.*)\Z")
 # No `$`: conda puts the value of a variable there (conda/ceps#79).

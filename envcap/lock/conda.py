@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from envcap.build.conda_content import restore_original
 from envcap.build.conda_live import edited_content, live_entry_point, read_live
-from envcap.conda.channel import hint_of, source_name
+from envcap.conda.channel import SUBDIRS, hint_of, source_name
 from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
 from envcap.digest import Digest
 from envcap.environment import (
@@ -24,7 +24,7 @@ from envcap.environment import (
 )
 from envcap.errors import ScanError
 from envcap.lock.patches import KeptContent
-from envcap.lockfile.model import CapturedFile, CondaPackage, Interpreter, Patch, Source
+from envcap.lockfile.model import NO_INTERPRETER, CapturedFile, CondaPackage, Interpreter, Patch, Source
 from envcap.recipe import CONDA_ROOT
 
 _SHOWN = 3
@@ -91,11 +91,13 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
 
 
 def lock_conda_interpreter(environment: Environment) -> Interpreter:
-    """Lock the interpreter of a conda environment: its package is one of the rows.
+    """Lock the interpreter of a conda environment, if it has one: its package is one of the rows.
 
     Raises:
         ScanError: No package has it.
     """
+    if not environment.has_python:
+        return NO_INTERPRETER
     facts = environment.interpreter
     prefix = os.path.realpath(environment.prefix)
     path = os.path.relpath(os.path.realpath(facts.executable), prefix)
@@ -112,6 +114,43 @@ def lock_conda_interpreter(environment: Environment) -> Interpreter:
         origin="conda",
         home=CONDA_ROOT,
     )
+
+
+def conda_platform(environment: Environment) -> str:
+    """Name the platform of conda's packages, such as `linux/amd64`.
+
+    Raises:
+        ScanError: They have none that an image can have, or several.
+    """
+    subdirs = sorted({record.subdir for record in environment.conda} - {"noarch"})
+    platforms = {subdir: platform for platform, subdir in SUBDIRS.items()}
+    if len(subdirs) != 1 or subdirs[0] not in platforms:
+        raise ScanError(
+            f"The environment's conda packages are for {' and '.join(subdirs) or 'no platform at all'} "
+            f"(expected {' or '.join(sorted(platforms))})",
+            hint="take the snapshot of an environment for Linux that has Python, or a package for one platform",
+        )
+    return platforms[subdirs[0]]
+
+
+def check_without_python(environment: Environment) -> None:
+    """Refuse a conda environment without Python that no image can hold, or that makes no sense.
+
+    Raises:
+        ScanError: It has no packages, is for another platform, or holds a package whose place Python's version decides.
+    """
+    if not environment.conda:
+        raise ScanError(
+            "The environment holds neither Python nor packages (expected records in conda-meta)",
+            hint="install something into it, or name another environment",
+        )
+    conda_platform(environment)
+    for record in environment.conda:
+        if record.noarch == "python":
+            raise ScanError(
+                f"conda's {record.name} {record.version} is for Python, and the environment has none (expected python)",
+                hint=f"install `python` into it, or remove `{record.name}`",
+            )
 
 
 def is_complete(record: CondaRecord) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 from envcap.environment import Distribution, Environment
 from envcap.errors import SourceError
+from envcap.lock.conda import conda_platform
 from envcap.lock.proof import Place
 from envcap.lock.pypi_origin import OriginFinder
 from envcap.lock.pypi_prover import Prover
@@ -101,14 +102,16 @@ def place_of(environment: Environment, distribution: Distribution) -> Place:
     ]
     spellings += sorted({file.python for file in distribution.files if file.python})
     return Place(
-        layout=layout_of(environment.interpreter.version),
+        layout=layout_of(environment.interpreter.version, environment.interpreter.soabi),
         site_packages=distribution.directory.rpartition("/")[0] or environment.site_packages,
         prefixes=tuple(dict.fromkeys(os.fsencode(path) for path in spellings)),
     )
 
 
 def platform_of(environment: Environment) -> str:
-    """Name the platform of an environment as artifacts name it: `linux/amd64`."""
+    """Name the platform of an environment as artifacts name it: `linux/amd64`; by its conda packages without Python."""
+    if not environment.has_python:
+        return conda_platform(environment)
     machine = environment.interpreter.markers.get("platform_machine", "").lower()
     return PLATFORMS.get(machine, f"linux/{machine}")
 

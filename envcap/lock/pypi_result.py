@@ -123,7 +123,7 @@ def proof_key(distribution: Distribution, place: Place, settings: IndexSettings)
             "missing": list(distribution.missing),
             "entry_points": [[point.name, point.value] for point in distribution.entry_points],
             "direct_url": [direct.url, direct.kind, direct.sha256] if direct else [],
-            "python": place.layout.python,
+            "python": place.layout.feature,
             "prefixes": [prefix.hex() for prefix in place.prefixes],
             "indexes": [[index.name, index.shown] for index in settings.indexes],
         },

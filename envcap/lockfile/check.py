@@ -68,7 +68,7 @@ def check_lockfile(lockfile: Lockfile) -> None:
         raise LockfileError(f"Unexpected recipe {lockfile.recipe} (expected 1 or more)")
     _one_of(KINDS, lockfile.environment.kind, "environment.kind")
     _facts(lockfile)
-    _interpreter(lockfile.interpreter)
+    _interpreter(lockfile.interpreter) if lockfile.has_python else _without_python(lockfile)
     for index, source in enumerate(lockfile.sources):
         _source(source, f"sources[{index}]")
     for index, package in enumerate(lockfile.packages):
@@ -116,6 +116,17 @@ def _interpreter(interpreter: Interpreter) -> None:
         # Standalone builds are named by release and file.
         _artifact(artifact, "interpreter.artifacts", folders=1)
     _sorted_unique(interpreter.artifacts, lambda row: row.platform, "interpreter.artifacts")
+
+
+def _without_python(lockfile: Lockfile) -> None:
+    """Refuse a lock without an interpreter that holds what only Python can run, or nothing."""
+    if lockfile.environment.kind != "conda":
+        raise LockfileError(f"Missing key 'interpreter' in the lockfile (of kind {lockfile.environment.kind!r})")
+    if not lockfile.conda:
+        raise LockfileError("Missing key 'interpreter' in the lockfile, which holds no conda packages either")
+    wanting = [row.name for row in lockfile.packages] + [row.name for row in lockfile.conda if row.noarch == "python"]
+    if wanting:
+        raise LockfileError(f"Missing key 'interpreter' in the lockfile, whose package {wanting[0]!r} is for Python")
 
 
 def _source(source: Source, where: str) -> None:

@@ -129,6 +129,10 @@ class Interpreter:
     artifacts: tuple[Artifact, ...] = ()
 
 
+NO_INTERPRETER = Interpreter(implementation="", version="", build="", soabi="", origin="none", home="")
+"""Of a conda environment without Python: it has no `[interpreter]` table."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where artifacts came from, by name.
@@ -266,7 +270,7 @@ class LockedEnvironment:
         kind: `venv`, `system` or `conda`.
         newest_upload: Newest upload time of an artifact, RFC 3339 in UTC, or empty: a time fence for relocking.
         system_site_packages: `include-system-site-packages` of the venv.
-        markers: PEP 508 markers of the captured interpreter.
+        markers: PEP 508 markers of the captured interpreter; empty without one.
         blas: Linear algebra in use, sorted by provider and file.
         cpu: Level of x86-64 that the binaries' notes ask for, such as `x86-64-v3`, or empty.
     """
@@ -346,12 +350,13 @@ class Lockfile:
     Attributes:
         name: The environment's name; not part of its identity.
         recipe: Number of the rules that turn it into bytes.
+        interpreter: Its Python, or `NO_INTERPRETER`.
     """
 
     name: str
     recipe: int
     environment: LockedEnvironment
-    interpreter: Interpreter
+    interpreter: Interpreter = NO_INTERPRETER
     sources: tuple[Source, ...] = ()
     packages: tuple[Package, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
@@ -361,3 +366,8 @@ class Lockfile:
     image: ImageSettings = field(default_factory=ImageSettings)
     session: Session = field(default_factory=Session)
     expected: tuple[Expected, ...] = ()
+
+    @property
+    def has_python(self) -> bool:
+        """Whether there is a Python in it."""
+        return self.interpreter != NO_INTERPRETER

@@ -76,7 +76,7 @@ def build_project(
         if known is not None:
             return tuple(_remembered(known, builder.store))
         _run_pip(copy, out, interpreter.executable, builder)
-        layout = layout_of(interpreter.version)
+        layout = layout_of(interpreter.version, interpreter.soabi)
         files = tuple(_keep(_only_wheel(out), distribution, layout, builder.store))
     rows = [[file.path, file.mode, file.size, file.sha256] for file in files]
     digests = [Digest(file.sha256) for file in files]

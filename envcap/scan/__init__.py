@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from envcap.environment import ElfFacts, Environment, Finding, InterpreterFacts
+from envcap.environment import ElfFacts, Environment, Finding, InterpreterFacts, no_interpreter
 from envcap.errors import ScanError
 from envcap.scan.assemble import (
     count_ignored,
@@ -77,7 +77,7 @@ def scan_environment(
     place = open_interpreter(executable) if executable else open_prefix(prefix)
     is_conda, has_prefix = place.kind == CONDA, place.kind != "system"
     tell("probe", 0, 1)
-    interpreter = probe_interpreter(place.executable, run=run)
+    interpreter = probe_interpreter(place.executable, run=run) if place.executable else no_interpreter(place.prefix)
     tell("probe", 1, 1)
     tell("walk", 0, 1)
     # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
@@ -85,9 +85,10 @@ def scan_environment(
     tree = walk_tree(str(place.prefix), skip=skip) if has_prefix else Tree(prefix=str(interpreter.prefix), files={})
     tell("walk", 1, 1)
     reader = TreeReader(tree)
-    sites = _site_folders(tree, interpreter) if has_prefix else (layout_of(interpreter.version).site_packages,)
+    sites = _site_folders(tree, interpreter) if has_prefix else (_usual_site(interpreter),)
+    main_site = sites[0] if sites else ""
     roots = tuple(dict.fromkeys((tree.prefix, str(prefix.absolute()), str(interpreter.prefix))))
-    candidates, doubtful = _hashable(tree, sites[0])
+    candidates, doubtful = _hashable(tree, main_site)
     # Hashing keeps a core busy without the GIL while RECORDs are read with it. What turns out to be ignored was
     # hashed in vain: bytecode, by far the most of it, is left out by name; data sets wait until they have an owner.
     with ThreadPoolExecutor(1) as pool:
@@ -118,13 +119,15 @@ def scan_environment(
         beyond=beyond or Beyond(),
     )
     os_packages = find_os_packages(interpreter, outside, beyond or Beyond())
-    python = str(interpreter.base_prefix)
-    layers = [read_layer(site, target=sites[0], python=python, os_packages=os_packages) for site in outside]
+    layers = [
+        read_layer(site, target=main_site, python=str(interpreter.base_prefix), os_packages=os_packages)
+        for site in outside
+    ]
     joined = join_distributions(tree, installed, ownership, hashed)
     own, twin_findings = merge_twins(joined)
     for site in sites:
         note_startup_code(reader, site, children(tree, site), own)
-    stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed, unread), layers, target=sites[0])
+    stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed, unread), layers, target=main_site)
     # conda's interpreter is one of its packages.
     own_elfs = (
         InterpreterElfs(sources=(), bundled=None, base_prefix=place.prefix)
@@ -145,13 +148,13 @@ def scan_environment(
         interpreter=interpreter,
         distributions=distributions,
         conda=complete_records(conda, tree, hashed, distributions) if conda else (),
-        baked_prefixes=find_baked_prefixes(reader, place.prefix) if conda else (),
+        baked_prefixes=find_baked_prefixes(reader, place.prefix, conda.records) if conda else (),
         unowned=stack.unowned,
         ignored=_sum(
             [count_ignored(tree, ownership, len(wanted - unread) - len(hashed)), *(one.ignored for one in layers)]
         ),
         elf=elf,
-        site_packages=sites[0],
+        site_packages=main_site,
         system_site_packages=place.system_site_packages,
         os_packages=os_packages.pinned,
         findings=sort_findings(findings),
@@ -191,11 +194,18 @@ def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
+def _usual_site(interpreter: InterpreterFacts) -> str:
+    """Name the folder that an image has for packages."""
+    return layout_of(interpreter.version, interpreter.soabi).site_packages
+
+
 def _site_folders(tree: Tree, interpreter: InterpreterFacts) -> tuple[str, ...]:
-    """Return purelib and, where it is another folder, platlib, relative to the prefix."""
+    """Return purelib and, where it is another folder, platlib, relative to the prefix; nothing without Python."""
     found: dict[str, None] = {}
     for key in ("purelib", "platlib"):
-        path = interpreter.paths[key]
+        path = interpreter.paths.get(key)
+        if path is None:
+            continue
         root = next((root for root in (tree.prefix, str(interpreter.prefix)) if path.startswith(f"{root}/")), None)
         if root is None:
             raise ScanError(

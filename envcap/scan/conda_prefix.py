@@ -1,5 +1,6 @@
 """Completes the records of a conda prefix, and finds out where it was when its packages were installed."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from envcap.environment import CondaRecord, Distribution
 from envcap.scan.assemble import installed_files
+from envcap.scan.conda_moved import find_former_prefix
 from envcap.scan.conda_owners import CondaOwners
 from envcap.scan.files import Tree
 from envcap.scan.hashing import HashedFile
@@ -33,10 +35,11 @@ def complete_records(
     return tuple(found)
 
 
-def find_baked_prefixes(reader: TreeReader, prefix: Path) -> tuple[str, ...]:
+def find_baked_prefixes(reader: TreeReader, prefix: Path, records: Iterable[CondaRecord]) -> tuple[str, ...]:
     """Find the prefixes that the files may name, likeliest first: where it lies, and where it lay before it was moved.
 
-    Scripts and Python's build variables name it; the commonest names count.
+    Scripts and Python's build variables name it; the commonest names count. Without any, a file of a package must
+    prove it (`envcap.scan.conda_moved`).
     """
     found: Counter[bytes] = Counter()
     for path, file in reader.tree.files.items():
@@ -50,7 +53,7 @@ def find_baked_prefixes(reader: TreeReader, prefix: Path) -> tuple[str, ...]:
     own = str(prefix)
     named = [name.decode("utf-8", "surrogateescape") for name, _ in found.most_common()]
     others = [name for name in named if name not in {own, "", "/usr", "/usr/local"}]
-    return (own, *others[:_MOST])
+    return (own, *(others[:_MOST] or find_former_prefix(reader, os.fsencode(own), records)))
 
 
 def _head(reader: TreeReader, path: str) -> bytes:

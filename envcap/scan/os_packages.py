@@ -49,7 +49,7 @@ def find_os_packages(interpreter: InterpreterFacts, sites: Sequence[Site], beyon
         beyond: Where the database is, and what it is not to be believed about.
     """
     folders = [site.path for site in sites if not site.of_user]
-    stdlib = interpreter.paths["stdlib"]
+    stdlib = interpreter.paths.get("stdlib", "")
     # dpkg's database lies in `var/lib/dpkg` below the root of the system that it describes.
     system = beyond.dpkg.parent.parent.parent / "usr" / "lib"
     if not folders and not stdlib.startswith(f"{system}/"):

@@ -10,22 +10,24 @@ from envcap.errors import ScanError
 
 _CONFIG_LIMIT = 64 * 1024
 _PYTHON = re.compile(r"(python|pypy)(3(\.\d+)?t?)?\Z")
+_PYTHON_RECORD = re.compile(r"python-[^-]+-[^-]+\.json\Z")
 _MAKE_ONE = "name a virtual environment or an interpreter, or activate an environment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualEnvironment:
-    """A virtual or conda environment on disk that has an interpreter, or a whole Python.
+    """A virtual or conda environment on disk, or a whole Python.
 
     Attributes:
         prefix: Its folder, absolute, symlinks resolved.
-        executable: `bin/python` in it, not resolved: resolving would lose the environment.
+        executable: `bin/python` in it, not resolved: resolving would lose the environment. None in a conda environment
+            without Python.
         config: `pyvenv.cfg`, keys in lower case.
         kind: `venv`, `conda` or `system`.
     """
 
     prefix: Path
-    executable: Path
+    executable: Path | None
     config: Mapping[str, str] = field(default_factory=dict)
     kind: str = "venv"
 
@@ -117,14 +119,11 @@ def _is_in_environment(executable: Path) -> bool:
 
 
 def _open_conda(prefix: Path) -> VirtualEnvironment:
-    if not any(
-        (prefix / "bin" / name).is_symlink() or (prefix / "bin" / name).exists() for name in ("python", "pypy3")
-    ):
-        raise ScanError(
-            f"{prefix} is a conda environment without Python, which this release does not support yet",
-            hint="install `python` into it, or wait for the next release",
-        )
-    return VirtualEnvironment(prefix=prefix, executable=_find_executable(prefix), kind="conda")
+    """Take a conda prefix; one that lost the interpreter of its Python is a damaged one, not one without."""
+    has_python = any(os.path.lexists(prefix / "bin" / name) for name in ("python", "pypy3")) or any(
+        _PYTHON_RECORD.match(path.name) for path in (prefix / "conda-meta").iterdir()
+    )
+    return VirtualEnvironment(prefix=prefix, executable=_find_executable(prefix) if has_python else None, kind="conda")
 
 
 def _find_executable(prefix: Path) -> Path:

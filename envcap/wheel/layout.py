@@ -22,15 +22,22 @@ class Layout:
     """The scheme of an environment, relative to its prefix.
 
     Attributes:
-        python: Feature version, such as `3.11`.
+        python: Feature version, such as `3.11`; empty in an environment without Python, which has no such folders.
+        threads: `t` for a build without the global lock, whose folders are named after it (PEP 703), else empty.
     """
 
     python: str
+    threads: str = ""
+
+    @property
+    def feature(self) -> str:
+        """What tells this scheme from others: `3.11`, `3.13t`."""
+        return f"{self.python}{self.threads}"
 
     @property
     def site_packages(self) -> str:
-        """Where purelib and platlib lie."""
-        return f"lib/python{self.python}/site-packages"
+        """Where purelib and platlib lie; empty without Python."""
+        return f"lib/python{self.feature}/site-packages" if self.python else ""
 
     @property
     def headers(self) -> str:
@@ -51,9 +58,15 @@ class InstalledPath:
     is_script: bool = False
 
 
-def layout_of(version: str) -> Layout:
-    """Derive the layout from a full Python version such as `3.11.7`."""
-    return Layout(python=".".join(version.split(".")[:2]))
+def layout_of(version: str, soabi: str) -> Layout:
+    """Derive the layout from a full Python version such as `3.11.7`, and `cpython-311-x86_64-linux-gnu`.
+
+    Both are empty where there is no Python. Source: CPython's `sysconfig`, `abi_thread`.
+    """
+    return Layout(python=".".join(version.split(".")[:2]), threads="t" if _FREE_THREADED.match(soabi) else "")
+
+
+_FREE_THREADED = re.compile(r"cpython-3[0-9]{1,3}t")
 
 
 def is_bytecode(path: str) -> bool:

@@ -31,7 +31,7 @@ def place(member: str, dist_info: str = "Demo_Pkg-1.0.dist-info") -> InstalledPa
 
 @pytest.mark.parametrize(("version", "python"), [("3.11.7", "3.11"), ("3.8.20", "3.8"), ("3.14.0rc2", "3.14")])
 def test_a_layout_follows_from_the_feature_version(version: str, python: str) -> None:
-    layout = layout_of(version)
+    layout = layout_of(version, "")
     assert layout.site_packages == f"lib/python{python}/site-packages"
     assert layout.headers == f"include/site/python{python}"
 
