@@ -193,7 +193,7 @@ def _provisional(name: str, packages: Sequence[CondaPackage], wheels: Sequence[P
 def _interpreter(package: CondaPackage) -> Interpreter:
     """Give as much of an interpreter as says where its packages go.
 
-    Builds without the global lock say so in their build string, as `python_abi` wants it (CEP 17: `h0_0_cp313t`).
+    Builds without the global lock say so at the end of their build string, as `h9a34b6e_5_cp313t` of conda-forge.
     """
     match = _FREE_THREADED.search(package.build)
     return Interpreter(

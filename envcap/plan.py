@@ -122,7 +122,7 @@ def plan_image(lockfile: Lockfile, platform: str) -> ImagePlan:
         raise _not_covered(lockfile, platform, "OS packages")
     low: list[LayerPlan] = [SystemLayer(packages=system, architecture=platform.partition("/")[2])]
     root = root_of(lockfile)
-    if lockfile.interpreter.origin not in {"debian", "conda"}:
+    if lockfile.interpreter.origin in {"standalone", "captured"}:
         artifact = _artifact(lockfile.interpreter.artifacts, platform)
         if artifact is None:
             raise _not_covered(lockfile, platform, "interpreter")

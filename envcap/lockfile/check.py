@@ -121,7 +121,7 @@ def _interpreter(interpreter: Interpreter) -> None:
 def _without_python(lockfile: Lockfile) -> None:
     """Refuse a lock without an interpreter that holds what only Python can run, or nothing."""
     if lockfile.environment.kind != "conda":
-        raise LockfileError(f"Missing key 'interpreter' in the lockfile (of kind {lockfile.environment.kind!r})")
+        raise LockfileError("Missing key 'interpreter' in the lockfile")
     if not lockfile.conda:
         raise LockfileError("Missing key 'interpreter' in the lockfile, which holds no conda packages either")
     wanting = [row.name for row in lockfile.packages] + [row.name for row in lockfile.conda if row.noarch == "python"]

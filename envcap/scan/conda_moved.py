@@ -57,8 +57,16 @@ def find_former_prefix(reader: TreeReader, own: bytes, records: Iterable[CondaRe
 def _likely(data: bytes, row: CondaPath) -> Iterator[bytes]:
     """Give those paths that lengths don't rule out: hashing is dear."""
     named = _named_in_strings(data, len(row.placeholder)) if row.binary else _named_in_text(data)
-    tried = dict.fromkeys((_IMAGE, *itertools.islice(named, _TRIED)))
+    tried = itertools.islice(_unique(itertools.chain((_IMAGE,), named)), _TRIED)
     return itertools.islice((path for path in tried if _fits(data, row, path)), _PROVED)
+
+
+def _unique(paths: Iterable[bytes]) -> Iterator[bytes]:
+    seen: set[bytes] = set()
+    for path in paths:
+        if path not in seen:
+            seen.add(path)
+            yield path
 
 
 def _named_in_text(data: bytes) -> Iterator[bytes]:

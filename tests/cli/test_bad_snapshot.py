@@ -147,7 +147,7 @@ def store_is_another_folder(flow: Flow) -> Arguments:
         (not_an_environment, 1, r"project is not an environment \(expected pyvenv.cfg in it\)"),
         (missing_path, 1, r"missing does not exist"),
         (file_in_its_place, 1, r"file.txt is a file \(expected an environment's folder"),
-        (conda_prefix, 1, r"is a conda environment without Python"),
+        (conda_prefix, 1, r"The environment holds neither Python nor packages"),
         (no_interpreter, 1, r"has no interpreter|does not exist"),
         (dangling_interpreter, 1, r"points to /nonexistent/python3, which does not exist"),
         (interpreter_prints_garbage, 1, r"found text that is no JSON"),

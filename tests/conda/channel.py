@@ -85,6 +85,7 @@ class Spec:
     entry_points: tuple[str, ...] = ()
     suffix: str = ".conda"
     old: bool = False
+    site_packages: str = ""
 
     @property
     def subdir(self) -> str:
@@ -108,6 +109,7 @@ class Spec:
             "depends": list(self.depends),
             "license": "MIT",
             **({"noarch": self.noarch} if self.noarch else {}),
+            **({"python_site_packages_path": self.site_packages} if self.site_packages else {}),
         }
 
     def info(self) -> dict[str, Member]:
@@ -322,12 +324,12 @@ def install(
             build=rattler.BuildString(str(row["build"])),
             build_number=0,
             subdir=str(row["subdir"]),
-            noarch="python" if row.get("noarch") == "python" else None,
+            noarch=row.get("noarch"),  # type: ignore[arg-type]  # a text or nothing
             depends=[str(one) for one in row["depends"]],  # type: ignore[attr-defined]
             sha256=bytes.fromhex(str(row["sha256"])),
             md5=bytes.fromhex(str(row["md5"])),
             size=int(str(row["size"])),
-            python_site_packages_path=SITE if name == "python" else None,
+            python_site_packages_path=str(row.get("python_site_packages_path", SITE)) if name == "python" else None,
         )
         file = channel.path(name)
         records.append(rattler.RepoDataRecord(package, file.name, file.as_uri(), channel.root.as_uri()))

@@ -1,6 +1,7 @@
 """A world with a conda environment: the channel, the environment, a Debian archive, a home and a store."""
 
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def make_world(
     *,
     prefix: str = "env",
     settings: Mapping[str, str] | None = None,
+    requested: Sequence[str] = (),
 ) -> Flow:
     """Install packages into `root/PREFIX`, and let envcap's settings name the channel.
 
@@ -28,6 +30,7 @@ def make_world(
         names: What to install.
         prefix: Name of the environment's folder.
         settings: More variables.
+        requested: The specs by which they were asked for; the first by its name if empty.
     """
     flow = Flow(
         root=root,
@@ -36,9 +39,9 @@ def make_world(
     )
     for folder in (flow.wheels, flow.mirror, flow.home):
         folder.mkdir(parents=True)
-    install(channel, flow.prefix, names, cache=root / "cache", requested=("python",))
+    install(channel, flow.prefix, names, cache=root / "cache", requested=requested or names[:1])
     environment = scan_environment(flow.prefix, run=SubprocessRunner(dict(os.environ)))
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[environment.interpreter.markers["platform_machine"]]
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     debs = debs_for(environment, architecture)
     build_archive(flow.mirror, Pocket(suite="bookworm", debs=debs), architectures=(architecture,))
     return flow

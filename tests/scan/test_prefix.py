@@ -90,12 +90,12 @@ def test_conda_environment_is_found_by_its_records(tmp_path: Path) -> None:
     assert (found.kind, found.prefix, found.executable) == ("conda", prefix, prefix / "bin/python")
 
 
-def test_conda_environment_without_python_is_not_supported_yet(tmp_path: Path) -> None:
+def test_a_conda_environment_without_python_has_no_interpreter(tmp_path: Path) -> None:
     (tmp_path / "conda-meta").mkdir()
 
-    with pytest.raises(ScanError, match="is a conda environment without Python") as caught:
-        find_prefix(tmp_path, {})
-    assert "next release" in caught.value.hint
+    found = find_prefix(tmp_path, {})
+
+    assert (found.kind, found.prefix, found.executable) == ("conda", tmp_path.resolve(), None)
 
 
 def test_a_whole_python_is_found_by_its_folder_and_by_its_interpreter(tmp_path: Path) -> None:
