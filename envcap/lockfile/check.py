@@ -124,7 +124,8 @@ def _without_python(lockfile: Lockfile) -> None:
         raise LockfileError("Missing key 'interpreter' in the lockfile")
     if not lockfile.conda:
         raise LockfileError("Missing key 'interpreter' in the lockfile, which holds no conda packages either")
-    wanting = [row.name for row in lockfile.packages] + [row.name for row in lockfile.conda if row.noarch == "python"]
+    wanting = [row.name for row in lockfile.packages]
+    wanting += [row.name for row in lockfile.conda if row.noarch == "python" or row.name == "python"]
     if wanting:
         raise LockfileError(f"Missing key 'interpreter' in the lockfile, whose package {wanting[0]!r} is for Python")
 

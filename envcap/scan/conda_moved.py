@@ -18,6 +18,7 @@ from envcap.scan.reader import TreeReader
 _FILES = 6
 _LARGEST = 4 << 20
 _LONGEST = 4096
+_NAMED = 20_000
 _TRIED = 200
 _PROVED = 32
 _LEVELS = 24
@@ -57,7 +58,7 @@ def find_former_prefix(reader: TreeReader, own: bytes, records: Iterable[CondaRe
 def _likely(data: bytes, row: CondaPath) -> Iterator[bytes]:
     """Give those paths that lengths don't rule out: hashing is dear."""
     named = _named_in_strings(data, len(row.placeholder)) if row.binary else _named_in_text(data)
-    tried = itertools.islice(_unique(itertools.chain((_IMAGE,), named)), _TRIED)
+    tried = itertools.islice(_unique((_IMAGE, *itertools.islice(named, _NAMED))), _TRIED)
     return itertools.islice((path for path in tried if _fits(data, row, path)), _PROVED)
 
 

@@ -8,8 +8,16 @@ from envcap.environment import CondaPath, CondaRecord
 from envcap.errors import LockfileError
 from envcap.lock.conda import complete_record, is_complete
 from envcap.lockfile.document import environment_digest, read_lockfile, write_lockfile
-from envcap.lockfile.model import CondaPackage, LockedEnvironment, Lockfile, Patch
-from envcap.plan import CondaLayer, PackagesLayer, conda_layers, plan_image
+from envcap.lockfile.model import NO_INTERPRETER, CondaPackage, LockedEnvironment, Lockfile, Patch
+from envcap.plan import (
+    CondaLayer,
+    EnvironmentLayer,
+    FilesLayer,
+    PackagesLayer,
+    SystemLayer,
+    conda_layers,
+    plan_image,
+)
 from envcap.recipe import BUCKETS, MAX_LAYERS
 from envcap.wheel.layout import Layout
 from tests.lockfile.small import SMALL
@@ -41,6 +49,48 @@ def test_a_row_is_written_and_read_back() -> None:
     assert read_lockfile(text) == lock(ROW)
     assert '[[conda]]\nname = "numpy"\nversion = "2.1.3"\n' in text
     assert "http" not in text.partition("[[conda]]")[2].partition("[[system]]")[0]
+
+
+TOOL = replace(ROW, name="r-base", file="r-base-4.3.1-h1_3.conda", depends=())
+
+
+def bare(*rows: CondaPackage) -> Lockfile:
+    """Give a lock without Python."""
+    return replace(lock(*rows), interpreter=NO_INTERPRETER, packages=())
+
+
+def test_a_lock_without_an_interpreter_is_written_and_read_back() -> None:
+    text = write_lockfile(bare(TOOL))
+
+    assert read_lockfile(text) == bare(TOOL)
+    assert "interpreter" not in text
+    assert environment_digest(bare(TOOL)) != environment_digest(lock(TOOL))
+
+
+@pytest.mark.parametrize(
+    ("lockfile", "message"),
+    [
+        (replace(SMALL, interpreter=NO_INTERPRETER), "in the lockfile"),
+        (bare(), "in the lockfile, which holds no conda packages either"),
+        (bare(replace(TOOL, noarch="python")), "in the lockfile, whose package 'r-base' is for Python"),
+        (bare(replace(TOOL, name="python")), "in the lockfile, whose package 'python' is for Python"),
+        (replace(bare(TOOL), packages=SMALL.packages), "in the lockfile, whose package 'iniconfig' is for Python"),
+    ],
+    ids=["no conda", "nothing", "noarch Python", "Python", "pip"],
+)
+def test_what_python_must_run_is_refused_without_one(lockfile: Lockfile, message: str) -> None:
+    with pytest.raises(LockfileError) as caught:
+        write_lockfile(lockfile)
+
+    assert caught.value.message == f"Missing key 'interpreter' {message}"
+
+
+def test_a_plan_without_python_has_no_layer_for_one() -> None:
+    plan = plan_image(bare(TOOL), SMALL.system[0].platform)
+
+    assert [type(layer) for layer in plan.layers if not isinstance(layer, FilesLayer)] == [
+        SystemLayer, CondaLayer, EnvironmentLayer
+    ]  # fmt: skip
 
 
 def test_a_lock_without_conda_does_not_say_so() -> None:

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from envcap.cpu import LEVELS
 from envcap.gpu.model import GpuMachine, GpuStack
 from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, NOARCH, ORIGINS, PROOFS, SOURCES
 from envcap.lockfile.model import (
+    NO_INTERPRETER,
     Artifact,
     Blas,
     CapturedFile,
@@ -241,7 +243,20 @@ def sessions() -> SearchStrategy[Session]:
 
 
 def lockfiles() -> SearchStrategy[Lockfile]:
-    """Whole locks."""
+    """Whole locks, with and without Python."""
+    return locks_with_python() | locks_with_python().map(without_python)
+
+
+def without_python(lock: Lockfile) -> Lockfile:
+    """Take what is Python's out of a lock; one of conda's packages is left."""
+    rows = tuple(row for row in lock.conda if row.noarch != "python" and row.name != "python")
+    environment = replace(lock.environment, kind="conda", markers={})
+    bare = replace(lock, environment=environment, interpreter=NO_INTERPRETER, packages=(), conda=rows)
+    return bare if rows else lock
+
+
+def locks_with_python() -> SearchStrategy[Lockfile]:
+    """Whole locks of an interpreter."""
     return st.builds(
         Lockfile,
         name=st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,10}[A-Za-z0-9])?", fullmatch=True),

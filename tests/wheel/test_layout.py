@@ -37,6 +37,27 @@ def test_a_layout_follows_from_the_feature_version(version: str, python: str) ->
 
 
 @pytest.mark.parametrize(
+    ("soabi", "folder"),
+    [
+        ("cpython-313t-x86_64-linux-gnu", "lib/python3.13t/site-packages"),
+        ("cpython-313td-x86_64-linux-gnu", "lib/python3.13t/site-packages"),
+        ("cpython-313d-x86_64-linux-gnu", "lib/python3.13/site-packages"),
+        ("cpython-313-x86_64-linux-gnu", "lib/python3.13/site-packages"),
+        ("pypy313-pp73-x86_64-linux-gnu", "lib/python3.13/site-packages"),
+    ],
+)
+def test_a_build_without_the_global_lock_has_folders_of_its_own(soabi: str, folder: str) -> None:
+    layout = layout_of("3.13.1", soabi)
+
+    assert layout.site_packages == folder
+    assert layout.headers == "include/site/python3.13"  # pip's scheme knows no threads there
+
+
+def test_without_python_there_is_no_folder_of_packages() -> None:
+    assert layout_of("", "").site_packages == ""
+
+
+@pytest.mark.parametrize(
     ("member", "path", "is_script"),
     [
         ("demo/a.py", f"{SITE}/demo/a.py", False),
