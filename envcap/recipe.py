@@ -21,6 +21,7 @@
    bytecode, noarch Python placed, placeholders replaced (texts anywhere, C strings padded with NULs), entry points in
    the recipe's own words, modes by rule 2, and a `conda-meta` record that follows from the lock's row and the files
    (`build/conda.py`, `build/conda_record.py`). No script of a package is run. `conda-meta/history` is empty.
+   One without Python is the same in all this; packages that Python must place are not in it.
 """
 
 RECIPE = 1
