@@ -33,7 +33,7 @@ def conda_entries(archive: CondaArchive, package: CondaPackage, *, site_packages
     Args:
         archive: The opened package.
         package: Its row of the lock.
-        site_packages: Of the prefix, such as `lib/python3.11/site-packages`.
+        site_packages: Of the prefix, such as `lib/python3.11/site-packages`; empty without Python.
         blobs: The bytes of the patches.
 
     Raises:
@@ -58,7 +58,8 @@ def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath,
     """Give the files that a package brings to a prefix, sorted; a hash that its table lacks is computed.
 
     Raises:
-        ArchiveError: Its table names a path outside the prefix, or a file that is not there.
+        ArchiveError: Its table names a path outside the prefix, or a file that is not there, or it is for Python and
+            there is none.
     """
     members = _installed_members(archive, site_packages)
     found: dict[str, CondaPath] = {}
@@ -126,7 +127,11 @@ def _check_identity(archive: CondaArchive, package: CondaPackage) -> None:
 
 
 def _place(archive: CondaArchive, path: str, site_packages: str) -> str:
-    return place_noarch(path, site_packages) if archive.index.get("noarch") == "python" else path
+    if archive.index.get("noarch") != "python":
+        return path
+    if not site_packages:
+        raise ArchiveError(f"{archive.name}: it is for Python, and the environment has none", hint=_HINT)
+    return place_noarch(path, site_packages)
 
 
 def _installed_members(archive: CondaArchive, site_packages: str) -> Mapping[str, TarMember]:

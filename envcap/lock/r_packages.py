@@ -22,8 +22,8 @@ def r_package_findings(environment: Environment) -> tuple[Finding, ...]:
         return ()
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     message = (
-        f"R packages not of conda: {', '.join(names[:_NAMED])}{more} (their files are captured as they are, for "
-        "nothing says where they came from)"
+        f"R packages not of conda: {', '.join(names[:_NAMED])}{more} (nothing says where they came from: the image "
+        "gets their files as they are)"
     )
     return (Finding(code="r-packages-unowned", message=message),)
 

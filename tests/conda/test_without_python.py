@@ -1,5 +1,6 @@
 """Conda environments without Python: R, and tools of the command line."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ import yaml
 from envcap.blobs import open_lock
 from envcap.errors import ScanError
 from envcap.lock.pypi import platform_of
+from envcap.lockfile.document import write_lockfile
 from envcap.lockfile.model import NO_INTERPRETER, Lockfile, Session
 from tests.cli.refusals import check_refusal
 from tests.conda.channel import PLACEHOLDER, SUBDIR, Channel, install, make_channel, small_specs
@@ -150,7 +152,7 @@ def test_an_r_package_of_nobody_is_captured_and_named(tools: Channel, tmp_path: 
     answer = flow.snapshot()
     rebuilt = flow.run("rebuild", flow.lock, "--rootfs", flow.root / "rootfs", "--json")
 
-    assert "warning: R packages not of conda: data.table 1.14-8, mine (their files are captured as they are" in (
+    assert "warning: R packages not of conda: data.table 1.14-8, mine (nothing says where they came from" in (
         answer.err
     )
     assert re.search(r"^unowned +4 files, .*: 4 of support", answer.out, re.MULTILINE), answer.out
@@ -252,6 +254,23 @@ def test_a_package_for_python_is_refused_without_one(taken: Flow, tools: Channel
     message = r"No Python is among the packages \(expected conda's `python`, since tool is for it\)"
     check_refusal(answer, 1, message)
     assert not (tmp_path / "locks").exists()
+
+
+def test_an_archive_for_python_is_refused_whatever_the_lock_calls_it(
+    taken: Flow, tools: Channel, tmp_path: Path
+) -> None:
+    data = tools.path("tool").read_bytes()
+    lock = lock_of(taken)
+    lie = replace(
+        lock.conda[0], name="tool", version="1.2", build="0", file="tool-1.2-0.conda", noarch="", depends=(), md5="",
+        size=len(data), sha256=hashlib.sha256(data).hexdigest(), requested=(),
+    )  # fmt: skip
+    (tmp_path / "envcap.lock").write_text(write_lockfile(replace(lock, conda=(*lock.conda[1:], lie), expected=())))
+
+    answer = taken.run("rebuild", tmp_path, "--output", tmp_path / "image.tar")
+
+    check_refusal(answer, 1, r"tool-1\.2-0\.conda: it is for Python, and the environment has none")
+    assert not (tmp_path / "image.tar").exists()
 
 
 Edit = Callable[[dict[str, Any]], object]
