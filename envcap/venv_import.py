@@ -134,7 +134,7 @@ def _plan(name: str, facts: InterpreterFacts, packages: Sequence[Package], platf
         packages=ordered,
     )
     check_lockfile(lockfile)
-    layout, settings = layout_of(facts.version), ImageSettings()
+    layout, settings = layout_of(facts.version, facts.soabi), ImageSettings()
     wheels = [PackagesLayer(packages=ordered, platform=platform, layout=layout, what="pip")] if ordered else []
     last = EnvironmentLayer(interpreter=interpreter, layout=layout, system_site_packages=False)
     return ImagePlan(platform=platform, epoch=settings.epoch, layers=(*wheels, last), settings=settings)
