@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from envcap.errors import EnvcapError
@@ -299,7 +300,7 @@ def _rows(key: str, value: object, sources: Mapping[str, str]) -> tuple[Any, ...
     rows = tuple(_row(key, index, row, sources) for index, row in enumerate(_list(value)))
     if order := _ORDERED.get(key):
         marks = [getattr(row, order) for row in rows]
-        if any(one >= other for one, other in zip(marks, marks[1:], strict=False)):
+        if any(one >= other for one, other in pairwise(marks)):
             raise EnvcapError(f"The GPU table's rows of {key!r} are out of order, or one is there twice")
     return rows
 

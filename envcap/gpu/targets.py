@@ -73,20 +73,24 @@ def parse_target(text: str) -> CudaTarget | AmdTarget:
         processor, features = match.groups()
         pairs = tuple((feature[:-1], feature[-1]) for feature in features.split(":") if feature)
         return AmdTarget(processor=processor, features=pairs)
-    raise EnvcapError(
-        f"{text[:40]!r} is no target of GPU code: expected one such as sm_90a, compute_90@9.0, gfx90a"
-    )
+    raise EnvcapError(f"{text[:40]!r} is no target of GPU code: expected one such as sm_90a, compute_90@9.0, gfx90a")
+
+
+def target_or_none(text: str) -> CudaTarget | AmdTarget | None:
+    """Read a target; None for what nobody here knows, which has nothing for any device."""
+    try:
+        return parse_target(text)
+    except EnvcapError:
+        return None
 
 
 def format_target(target: CudaTarget | AmdTarget) -> str:
     """Write a target as `parse_target` reads it."""
-    match target:
-        case CudaTarget(ptx=ptx, capability=(major, minor), suffix=suffix, isa=isa):
-            version = "@" + ".".join(map(str, isa)) if isa else ""
-            return f"{'compute' if ptx else 'sm'}_{major}{minor}{suffix}{version}"
-        case AmdTarget(processor=processor, features=features):
-            return processor + "".join(f":{name}{sign}" for name, sign in features)
-    raise EnvcapError(f"{target!r} is no target: its capability needs two numbers")
+    if isinstance(target, AmdTarget):
+        return target.processor + "".join(f":{name}{sign}" for name, sign in target.features)
+    major, minor = target.capability
+    version = "@" + ".".join(map(str, target.isa)) if target.isa else ""
+    return f"{'compute' if target.ptx else 'sm'}_{major}{minor}{target.suffix}{version}"
 
 
 def parse_capability(text: str) -> Version | None:
@@ -126,6 +130,7 @@ def runs_on_processor(
     """Tell whether a device of AMD runs this code.
 
     Args:
+        target: What the code was made for.
         processor: The device's, `gfx942`.
         traits: The device's features, such as `{"xnack": "-"}`; what isn't there is not known, and forbids nothing.
         generics: Processors by generic target.

@@ -1,0 +1,198 @@
+"""GPU stacks in words that a researcher understands: needs, differences, verdicts. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from envcap.gpu.model import GpuNeed, GpuStack
+from envcap.gpu.models import representative
+from envcap.gpu.needs import AMDGPU, CAPABILITY, DRIVER, GFX, JIT, capabilities_of, required_groups
+from envcap.gpu.preflight import RUNS, DeviceVerdict, Level, Preflight, Reason
+from envcap.gpu.table import GpuTable
+from envcap.gpu.targets import format_capability, parse_capability
+from envcap.gpu.versions import Version, two_components
+
+_MODELS_SHOWN = 4
+_WORDS = {
+    Level.OK: "runs",
+    Level.MINOR: "runs, by minor-version compatibility",
+    Level.JIT: "runs, after the driver has compiled some of the code",
+    Level.PARTIAL: "runs in part",
+    Level.COMPAT: "needs forward compatibility",
+    Level.UNKNOWN: "can't be told",
+    Level.WILL_NOT_RUN: "will not run",
+}
+
+
+def say_needs(stack: GpuStack, table: GpuTable) -> str:
+    """Say in one sentence what an environment needs of a server; empty where it needs no GPU."""
+    needs = {need.subject: need for need in stack.needs}
+    parts = [text for subject in (DRIVER, AMDGPU) if subject in needs and (text := say_need(needs[subject], table))]
+    if CAPABILITY in needs:
+        parts.append(say_need(needs[CAPABILITY], table))
+    if GFX in needs:
+        parts.append(say_need(needs[GFX], table))
+    if not parts:
+        return ""
+    jit = [say_need(need, table) for need in stack.needs if need.subject == JIT]
+    excluded = [f"{name} excludes {', '.join(models)}" for name, models in exclusions(stack, table)]
+    return "; ".join(["needs " + " and ".join(parts), *jit, *excluded])
+
+
+def say_need(need: GpuNeed, table: GpuTable) -> str:
+    """Say one need, such as `an NVIDIA driver 580.65 or newer`."""
+    match need.subject:
+        case "nvidia-driver":
+            ceiling = f", not newer than R{need.at_most}" if need.at_most else ""
+            return f"an NVIDIA driver {_at_least(need.at_least)}".rstrip() + ceiling
+        case "compute-capability":
+            return _say_capability(need, table)
+        case "nvidia-driver-jit":
+            driver = two_components(need.at_least)
+            return f"on {say_capabilities(need.one_of, table)} a driver {driver} or newer, which compiles PTX"
+        case "amdgpu":
+            return f"the driver amdgpu {_either(need.one_of)} or the kernel's own"
+        case "gfx":
+            return f"an AMD GPU {_either(need.one_of)}" if need.one_of else "a GPU that no AMD model known to envcap is"
+        case _:
+            bounds = [f"at least {need.at_least}" if need.at_least else "", _either(need.one_of)]
+            return " ".join([need.subject, *filter(None, bounds)])
+
+
+def say_capabilities(texts: Iterable[str], table: GpuTable) -> str:
+    """Say compute capabilities as ranges over those that exist: `7.5 to 10.3, 12.0 and 12.1`."""
+    found = [version for text in texts if (version := parse_capability(text))]
+    known = [row.version for row in table.capabilities]
+    runs: list[list[Version]] = []
+    for version in sorted(set(found)):
+        place = known.index(version) if version in known else -1
+        if runs and place > 0 and runs[-1][-1] == known[place - 1]:
+            runs[-1].append(version)
+        else:
+            runs.append([version])
+    spans = [text for run in runs for text in _span(run)]
+    return " and ".join([", ".join(spans[:-1]), spans[-1]]) if len(spans) > 1 else "".join(spans)
+
+
+def exclusions(stack: GpuStack, table: GpuTable) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """List packages that alone keep an environment from GPUs newer than those it runs on, and models of these."""
+    groups = required_groups(stack.code, table)
+    every = capabilities_of(groups, table)
+    found = []
+    for name in dict.fromkeys(_name(group[0].provider, group[0].file) for group in groups):
+        rest = tuple(group for group in groups if _name(group[0].provider, group[0].file) != name)
+        gained = [one for one in capabilities_of(rest, table) if rest and (not every or one > every[-1])]
+        if gained:
+            models = dict.fromkeys(representative("nvidia", format_capability(one), table) for one in gained)
+            found.append((name, tuple(models)[:_MODELS_SHOWN]))
+    return tuple(found)
+
+
+def diff_words(old: GpuStack, new: GpuStack, table: GpuTable) -> tuple[str, ...]:
+    """Say what differs between two stacks, what matters most first; empty where nothing does.
+
+    Returns:
+        Lines such as `driver floor 525.60 → 580.65` and `cudnn 9.1.0.70 → 9.26.0.51`.
+    """
+    lines = list(_diff_needs(old, new, table))
+    lines += _diff_pairs(
+        {(one.name, ""): one.built_for for one in old.frameworks},
+        {(one.name, ""): one.built_for for one in new.frameworks},
+        "{name} built for",
+    )
+    lines += _diff_pairs(
+        {(one.name, one.provider): one.version for one in old.libraries},
+        {(one.name, one.provider): one.version for one in new.libraries},
+        "{name}",
+    )
+    before, after = ({code.file: code for code in stack.code} for stack in (old, new))
+    lines += [f"GPU code of {file} added" for file in sorted(after.keys() - before.keys())]
+    lines += [f"GPU code of {file} removed" for file in sorted(before.keys() - after.keys())]
+    changed = sorted(file for file in before.keys() & after.keys() if before[file].sets != after[file].sets)
+    lines += [f"GPU code of {file} is for other targets" for file in changed]
+    return tuple(lines)
+
+
+def say_preflight(preflight: Preflight) -> tuple[str, ...]:
+    """Say a preflight in lines: each kind of device, its reasons, what is to be said of the machine, the fix."""
+    lines = [line for device in preflight.devices for line in _say_device(device)]
+    lines += [f"{finding.reason}: {finding.words}" for finding in preflight.findings]
+    if preflight.fix:
+        lines.append(f"fix: {preflight.fix.words}")
+    return tuple(lines)
+
+
+def _say_device(verdict: DeviceVerdict) -> Iterator[str]:
+    device = verdict.device
+    count = f"{device.count} x " if device.count > 1 else ""
+    weakest = f" ({verdict.weakest.name})" if verdict.weakest and verdict.level not in RUNS else ""
+    yield f"{count}{device.name}: {_WORDS[verdict.level]}{weakest}"
+    yield from (f"  {finding.reason}: {finding.words}" for finding in verdict.findings)
+    seen: dict[tuple[Reason, str], None] = {}
+    for part in verdict.libraries:
+        for finding in part.findings:
+            seen.setdefault((finding.reason, f"{part.name}: {finding.words}"))
+    yield from (f"  {reason}: {words}" for reason, words in seen)
+
+
+def _diff_needs(old: GpuStack, new: GpuStack, table: GpuTable) -> Iterator[str]:
+    for subject, title in (
+        (DRIVER, "driver floor"),
+        (CAPABILITY, "compute capability"),
+        (JIT, "driver for PTX"),
+        (AMDGPU, "amdgpu"),
+        (GFX, "AMD GPUs"),
+    ):
+        before, after = (
+            _say_bounds([one for one in stack.needs if one.subject == subject], table) for stack in (old, new)
+        )
+        if before != after:
+            yield f"{title} {before or 'none'} → {after or 'none'}"
+
+
+def _say_bounds(needs: list[GpuNeed], table: GpuTable) -> str:
+    said = []
+    for need in needs:
+        if need.subject == DRIVER:
+            said.append(" to R".join(filter(None, [two_components(need.at_least), need.at_most])))
+        elif need.subject == CAPABILITY:
+            said.append(_say_capability(need, table).removeprefix("a GPU of compute capability "))
+        elif need.subject == JIT:
+            said.append(f"{two_components(need.at_least)} on {say_capabilities(need.one_of, table)}")
+        else:
+            said.append(", ".join(need.one_of))
+    return "; ".join(said)
+
+
+def _diff_pairs(old: dict[tuple[str, str], str], new: dict[tuple[str, str], str], title: str) -> Iterator[str]:
+    """Pair what has one name on both sides, whoever provides it: packages of CUDA change names between majors."""
+    for name in sorted({name for name, _ in old} | {name for name, _ in new}):
+        before, after = (sorted({text for (one, _), text in side.items() if one == name}) for side in (old, new))
+        if before != after:
+            yield f"{title.format(name=name)} {', '.join(before) or 'none'} → {', '.join(after) or 'none'}"
+
+
+def _say_capability(need: GpuNeed, table: GpuTable) -> str:
+    if need.at_least and need.at_most:
+        same = need.at_least == need.at_most
+        return f"a GPU of compute capability {need.at_least}" + ("" if same else f" to {need.at_most}")
+    if need.at_least:
+        return f"a GPU of compute capability {need.at_least} or newer"
+    if need.one_of:
+        return f"a GPU of compute capability {say_capabilities(need.one_of, table)}"
+    return "a GPU on which all of its code runs, which none is"
+
+
+def _span(run: list[Version]) -> list[str]:
+    texts = [format_capability(version) for version in run]
+    return texts if len(texts) < 3 else [f"{texts[0]} to {texts[-1]}"]  # noqa: PLR2004
+
+
+def _at_least(version: str) -> str:
+    return f"{two_components(version)} or newer" if version else ""
+
+
+def _either(texts: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+
+
+def _name(provider: str, file: str) -> str:
+    return provider or file.rpartition("/")[2]
