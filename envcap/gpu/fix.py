@@ -78,7 +78,7 @@ def _try(world: _World, changes: Sequence[_Change], before: Preflight, table: Gp
     after = judge_machine(*_apply(world, changes), table, cdi=next((one.cdi for one in changes if one.cdi), world.cdi))
     pairs = list(zip(before.devices, after.devices, strict=False))
     worse = any(rank(new.level) > rank(old.level) for old, new in pairs)
-    gain = [new.level for old, new in pairs if rank(new.level) < rank(old.level) and new.level in RUNS]
+    gain = [new.level for old, new in pairs if old.level not in RUNS and new.level in RUNS]
     if worse or (not gain and rank(after.level) >= rank(before.level)) or (after.level not in RUNS and not gain):
         return None
     return Fix(
@@ -140,7 +140,8 @@ def _drivers(world: _World, driver: GpuDriver, table: GpuTable) -> Iterator[_Cha
         return
     ceiling = _ceiling(world.machine.devices, table)
     known = {row.driver for row in table.floors} | {row.driver for row in table.toolkits}
-    known |= {str(row.number) for row in table.branches}
+    numbered = {text.partition(".")[0] for text in known}
+    known |= {str(row.number) for row in table.branches if str(row.number) not in numbered}
     for text in sorted(known, key=lambda one: parse_version(one) or ()):
         newer = parse_version(text) or ()
         if newer <= version or (ceiling and newer[0] > ceiling):
@@ -176,9 +177,10 @@ def _pins(world: _World, preflight: Preflight) -> Iterator[_Change]:
     for kind in dict.fromkeys(device.arch for device, _ in bad):
         mine = {part.file: part.name for device, part in bad if device.arch == kind}
         names = list(dict.fromkeys(mine.values()))
-        shown = ", ".join(names[:_PACKAGES_SHOWN]) + (", …" if len(names) > _PACKAGES_SHOWN else "")
+        shown = " and ".join(names) if len(names) <= _PACKAGES_SHOWN else ", ".join([*names[:_PACKAGES_SHOWN], "…"])
         what = kind if kind.startswith("gfx") else f"compute capability {kind}"
-        words = f"pin another build of {shown}, one with code for {what}"
+        build = "another build" if len(names) == 1 else "other builds"
+        words = f"pin {build} of {shown}, with code for {what}"
         yield _Change(kind="pin", words=words, stack=_with_code(world.stack, frozenset(mine), kind))
     yield from _older_toolkits(world)
 

@@ -4,21 +4,11 @@ from envcap.gpu.amd_device import judge_amd, read_amd_driver
 from envcap.gpu.model import AMD, INTEL, NVIDIA, GpuMachine, GpuStack
 from envcap.gpu.nvidia_device import judge_nvidia
 from envcap.gpu.nvidia_driver import DriverFacts, read_driver
-from envcap.gpu.preflight import DeviceVerdict, Finding, Level, Preflight, Reason, worst
+from envcap.gpu.preflight import MACHINE_LEVELS, DeviceVerdict, Finding, Level, Preflight, Reason, worst
 from envcap.gpu.runtimes import wanted_vendors
 from envcap.gpu.table import GpuTable
 
 _NAMES = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
-_LEVELS = {
-    Reason.MISMATCH: Level.WILL_NOT_RUN,
-    Reason.DRIVER: Level.UNKNOWN,
-    Reason.RUNTIME: Level.UNKNOWN,
-    Reason.DEVICES: Level.UNKNOWN,
-    Reason.VENDOR: Level.UNKNOWN,
-    Reason.NO_DEVICE: Level.WILL_NOT_RUN,
-    Reason.NO_CDI: Level.WILL_NOT_RUN,
-}
-"""What a finding of the machine as a whole means; others are remarks."""
 
 
 def judge_machine(stack: GpuStack, machine: GpuMachine, table: GpuTable, *, cdi: bool | None = None) -> Preflight:
@@ -48,7 +38,7 @@ def judge_machine(stack: GpuStack, machine: GpuMachine, table: GpuTable, *, cdi:
         words = "containers of this machine can't be given its GPUs: no CDI specification and no NVIDIA runtime"
         findings.append(Finding(reason=Reason.NO_CDI, words=words))
     level = worst(
-        *(device.level for device in devices), *(_LEVELS.get(finding.reason, Level.OK) for finding in findings)
+        *(device.level for device in devices), *(MACHINE_LEVELS.get(finding.reason, Level.OK) for finding in findings)
     )
     return Preflight(
         rules=table.rules,

@@ -68,8 +68,11 @@ def kind_of_device(name: str, context: str, table: GpuTable) -> str:
 
 def representative(vendor: str, arch: str, table: GpuTable) -> str:
     """Name one model of an architecture, the best known; the architecture itself if the table has none."""
-    names = [model.name for model in table.models if (model.vendor, model.arch) == (vendor, arch)]
-    return names[0] if names else arch
+    models = [model for model in table.models if (model.vendor, model.arch) == (vendor, arch)]
+    central = [model.name for model in models if model.kind == "datacenter"]
+    # The last of those that people buy is the largest.
+    bought = [model.name for model in models if model.kind == "consumer"][-1:]
+    return next(iter((*central, *bought, *(model.name for model in models))), arch)
 
 
 def _also_meant(name: str, wanted: tuple[str, ...], found: GpuModel, table: GpuTable) -> list[GpuModel]:

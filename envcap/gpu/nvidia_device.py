@@ -117,7 +117,7 @@ def _judge_code(code: GpuCode, capability: Version, api: Version | None, table: 
         findings = [Finding(reason=Reason.FEATURES, words=words)]
     elif lacking and not have and untold:
         level = Level.UNKNOWN
-    elif lacking and not have:
+    elif lacking and (not have or (blocked and not (known and known.dispatches))):
         level = Level.WILL_NOT_RUN
         if not blocked:
             words = f"has no code for compute capability {shown}, only for {_holds(code)}"

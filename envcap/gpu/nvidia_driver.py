@@ -22,6 +22,7 @@ class DriverFacts:
     """What counts of an NVIDIA driver.
 
     Attributes:
+        shown: Version as the driver tells it.
         version: Of the kernel's half, or None: not known, or numbered otherwise.
         api: Highest CUDA of the host's driver.
         compat: Highest CUDA of a forward-compatibility libcuda in front of the host's.
@@ -30,6 +31,7 @@ class DriverFacts:
     version: Version | None
     api: Version | None
     compat: Version | None = None
+    shown: str = ""
 
 
 def read_driver(machine: GpuMachine, table: GpuTable) -> tuple[DriverFacts | None, tuple[Finding, ...]]:
@@ -50,6 +52,7 @@ def read_driver(machine: GpuMachine, table: GpuTable) -> tuple[DriverFacts | Non
         version=version,
         api=told if own and told else by_version,
         compat=told if driver.library == "compat" else None,
+        shown=driver.version,
     )
     if facts.version is None and facts.api is None:
         words = "neither the version of the NVIDIA driver nor the CUDA that it speaks can be read"
@@ -81,7 +84,7 @@ def effective_api(facts: DriverFacts, kind: str, table: GpuTable) -> Version | N
 def _judge(runtime: Runtime, facts: DriverFacts, kind: str, table: GpuTable) -> tuple[Level, tuple[Finding, ...]]:
     floor = floor_of(runtime.version[0], table)
     if floor is None and runtime.version[0] > table.floors[-1].major:
-        words = f"CUDA {dotted(runtime.version)} is newer than what envcap knows of drivers"
+        words = f"is newer than what rules {table.rules} know of drivers"
         return Level.UNKNOWN, (Finding(reason=Reason.NEW_TOOLKIT, words=words),)
     if facts.compat is not None and (refused := _compat_refused(facts, kind, table)):
         return Level.WILL_NOT_RUN, (refused,)
@@ -98,7 +101,7 @@ def _judge(runtime: Runtime, facts: DriverFacts, kind: str, table: GpuTable) -> 
         return Level.UNKNOWN, (Finding(reason=Reason.DRIVER, words=words),)
     if api < runtime.version:
         words = (
-            f"the driver speaks CUDA {dotted(api)}: a function that came later fails with error 36"
+            f"functions newer than CUDA {dotted(api)}, which the driver speaks, fail with error 36"
             f"{_until(native_driver(runtime.version, table))}"
         )
         return Level.MINOR, (Finding(reason=Reason.NEW_API, words=words),)
@@ -106,17 +109,14 @@ def _judge(runtime: Runtime, facts: DriverFacts, kind: str, table: GpuTable) -> 
 
 
 def _until(driver: str) -> str:
-    return f", until driver {two_components(driver)}" if driver else ""
+    return f"; driver {two_components(driver)} has all" if driver else ""
 
 
 def _below(
     runtime: Runtime, facts: DriverFacts, kind: str, floor: str, table: GpuTable
 ) -> tuple[Level, tuple[Finding, ...]]:
-    cuda = dotted(runtime.version)
-    seen = f"this is {dotted(facts.version)}" if facts.version else f"this speaks CUDA {dotted(facts.api or ())}"
-    below = Finding(
-        reason=Reason.BELOW_FLOOR, words=f"CUDA {cuda} needs an NVIDIA driver {two_components(floor)} or newer, {seen}"
-    )
+    seen = f"this is {facts.shown}" if facts.version else f"this speaks CUDA {dotted(facts.api or ())}"
+    below = Finding(reason=Reason.BELOW_FLOOR, words=f"needs an NVIDIA driver {two_components(floor)} or newer, {seen}")
     package = compat_package(runtime.version, table)
     if package is None or facts.version is None or facts.version[0] not in package.branches or facts.compat:
         return Level.WILL_NOT_RUN, (below,)

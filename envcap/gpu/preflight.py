@@ -73,6 +73,18 @@ class Reason(StrEnum):
     VENDOR = "U_VENDOR"
 
 
+MACHINE_LEVELS = {
+    Reason.MISMATCH: Level.WILL_NOT_RUN,
+    Reason.NO_DEVICE: Level.WILL_NOT_RUN,
+    Reason.NO_CDI: Level.WILL_NOT_RUN,
+    Reason.DRIVER: Level.UNKNOWN,
+    Reason.RUNTIME: Level.UNKNOWN,
+    Reason.DEVICES: Level.UNKNOWN,
+    Reason.VENDOR: Level.UNKNOWN,
+}
+"""What a finding of a machine as a whole means for all of its devices; others are remarks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A reason and its sentence."""
@@ -162,9 +174,11 @@ class Preflight:
 
     @property
     def best(self) -> Level:
-        """Give the level of the kind of device on which the environment runs best; the machine's without devices."""
-        levels = [one.level for one in self.devices]
-        return min(levels, key=_ORDER.index) if levels else self.level
+        """Give the level on the kind of device on which the environment runs best; the machine's without devices."""
+        if not self.devices:
+            return self.level
+        machine = worst(*(MACHINE_LEVELS.get(finding.reason, Level.OK) for finding in self.findings))
+        return worst(machine, min((one.level for one in self.devices), key=_ORDER.index))
 
     @property
     def weakest(self) -> LibraryVerdict | None:

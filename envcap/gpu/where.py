@@ -61,10 +61,24 @@ def where(stack: GpuStack, table: GpuTable) -> tuple[WhereRow, ...]:
 def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
     model = models[0]
     verdicts = dict(_by_branch(stack, model, table))
-    runs = {branch: one for branch, one in verdicts.items() if one.level in RUNS}
     best = min((one.level for one in verdicts.values()), key=rank)
-    shown = next(one for one in verdicts.values() if one.level == best).devices[0]
+    # Where all of it runs, a driver with which some of it does is too old.
+    good = RUNS if best == Level.PARTIAL else RUNS - {Level.PARTIAL}
+    runs = {branch: one for branch, one in verdicts.items() if one.level in good}
+    shown = max(
+        (one.devices[0] for one in verdicts.values() if one.level == best), key=lambda one: -len(_excluding(one))
+    )
     newest = table.branches[-1].number
+    if model.kind == "jetson":
+        text = "" if runs else _why(shown)
+        return WhereRow(
+            vendor=model.vendor,
+            arch=model.arch,
+            models=tuple(one.name for one in models),
+            level=best,
+            excluded_by=() if runs else _excluding(shown),
+            why=text or "drivers of Jetson are numbered otherwise: JetPack brings its own",
+        )
     return WhereRow(
         vendor=model.vendor,
         arch=model.arch,
@@ -72,7 +86,7 @@ def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
         level=best,
         at_least=_lowest(stack, min(runs), table) if runs and model.vendor == NVIDIA else "",
         at_most=str(max(runs)) if runs and model.vendor == NVIDIA and max(runs) != newest else "",
-        at_best=_from(stack, verdicts, best, table) if runs and model.vendor == NVIDIA else "",
+        at_best=_from(stack, runs, best, table) if runs and model.vendor == NVIDIA else "",
         compat=tuple(branch for branch, one in verdicts.items() if one.level == Level.COMPAT),
         excluded_by=() if runs else _excluding(shown),
         why=_why(shown),
@@ -85,7 +99,6 @@ def _by_branch(stack: GpuStack, model: GpuModel, table: GpuTable) -> Iterator[tu
         driver = GpuDriver(vendor=AMD, version=dotted(table.rocm[-1].driver))
         yield 0, judge_machine(stack, GpuMachine(context="bare", drivers=(driver,), devices=(device,)), table)
         return
-    # Jetson's drivers are numbered otherwise from branch to branch: what its code needs of CUDA counts.
     for branch in table.branches:
         driver = GpuDriver(vendor=NVIDIA, version=f"{branch.number}.{_NO_RELEASE}", api=dotted(branch.cuda))
         machine = GpuMachine(context="bare", drivers=(driver,), devices=(device,))
@@ -103,8 +116,7 @@ def _lowest(stack: GpuStack, branch: int, table: GpuTable) -> str:
 def _from(stack: GpuStack, verdicts: dict[int, Preflight], best: Level, table: GpuTable) -> str:
     """Give the driver from which the best level holds, where a lower one runs less well."""
     first = next((branch for branch, one in verdicts.items() if one.level == best), 0)
-    lowest = min(branch for branch, one in verdicts.items() if one.level in RUNS)
-    if first == lowest:
+    if first == min(verdicts):
         return ""
     runtimes = cuda_runtimes(stack.libraries, stack.frameworks, stack.code, table)
     native = native_driver(runtimes[0].version, table) if runtimes else ""
@@ -116,7 +128,7 @@ def _excluding(verdict: DeviceVerdict) -> tuple[str, ...]:
 
 
 def _why(verdict: DeviceVerdict) -> str:
-    findings = (*verdict.findings, *(one for part in verdict.libraries[:1] for one in part.findings))
+    findings = (*(one for part in verdict.libraries[:1] for one in part.findings), *verdict.findings)
     return findings[0].words if findings else ""
 
 

@@ -49,7 +49,7 @@ def say_need(need: GpuNeed, table: GpuTable) -> str:
             driver = two_components(need.at_least)
             return f"on {say_capabilities(need.one_of, table)} a driver {driver} or newer, which compiles PTX"
         case "amdgpu":
-            return f"the driver amdgpu {_either(need.one_of)} or the kernel's own"
+            return f"the kernel's own amdgpu driver or AMD's {_either(need.one_of)}"
         case "gfx":
             return f"an AMD GPU {_either(need.one_of)}" if need.one_of else "a GPU that no AMD model known to envcap is"
         case _:
@@ -113,8 +113,10 @@ def diff_words(old: GpuStack, new: GpuStack, table: GpuTable) -> tuple[str, ...]
 
 def say_preflight(preflight: Preflight) -> tuple[str, ...]:
     """Say a preflight in lines: each kind of device, its reasons, what is to be said of the machine, the fix."""
-    lines = [line for device in preflight.devices for line in _say_device(device)]
-    lines += [f"{finding.reason}: {finding.words}" for finding in preflight.findings]
+    said = [f"{finding.reason}: {finding.words}" for finding in preflight.findings]
+    errors = [line for line in said if line.startswith("E_")]
+    lines = [*errors, *(line for device in preflight.devices for line in _say_device(device))]
+    lines += [line for line in said if line not in errors]
     if preflight.fix:
         lines.append(f"fix: {preflight.fix.words}")
     return tuple(lines)

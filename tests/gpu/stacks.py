@@ -48,7 +48,9 @@ CUSPARSELT = GpuCode(
     sets=sets((20, ["sm_80", "sm_90", "sm_100", "sm_120"])),
 )
 FAISS = GpuCode(
-    file="lib/python3.11/site-packages/faiss/_swigfaiss.so", provider="faiss-gpu-cu12", sets=sets((178, ["sm_70", "sm_80"]))
+    file="lib/python3.11/site-packages/faiss/_swigfaiss.so",
+    provider="faiss-gpu-cu12",
+    sets=sets((178, ["sm_70", "sm_80"])),
 )
 XGBOOST = GpuCode(
     file="lib/python3.11/site-packages/xgboost/lib/libxgboost.so",
