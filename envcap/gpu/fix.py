@@ -79,7 +79,9 @@ def _try(world: _World, changes: Sequence[_Change], before: Preflight, table: Gp
     pairs = list(zip(before.devices, after.devices, strict=False))
     worse = any(rank(new.level) > rank(old.level) for old, new in pairs)
     gain = [new.level for old, new in pairs if old.level not in RUNS and new.level in RUNS]
-    if worse or (not gain and rank(after.level) >= rank(before.level)) or (after.level not in RUNS and not gain):
+    # Without devices to compare, a machine that can be read again is better than one that surely fails.
+    runs = after.level in RUNS or not before.devices
+    if worse or not (gain or (runs and rank(after.level) < rank(before.level))):
         return None
     return Fix(
         kind=" and ".join(change.kind for change in changes),
@@ -136,6 +138,10 @@ def _compat(world: _World, driver: GpuDriver, table: GpuTable) -> Iterator[_Chan
 def _drivers(world: _World, driver: GpuDriver, table: GpuTable) -> Iterator[_Change]:
     """Yield newer drivers, the lowest first, then the newest that still drives an old device."""
     version = parse_version(driver.version)
+    if world.machine.context == "wsl2":
+        for api in dict.fromkeys(branch.cuda for branch in table.branches):
+            words = f"update NVIDIA's driver on Windows to one that speaks CUDA {dotted(api)} or newer"
+            yield _Change(kind="driver", words=words, driver=replace(driver, api=dotted(api), library="wsl"))
     if version is None or world.machine.context in {"wsl2", "jetson"}:
         return
     ceiling = _ceiling(world.machine.devices, table)
@@ -206,7 +212,7 @@ def _older_toolkits(world: _World) -> Iterator[_Change]:
         if one.built_for.startswith("cuda ") and (version := parse_version(one.built_for.partition(" ")[2]))
     }
     for major in range(max(majors, default=0) - 1, 10, -1):
-        words = f"pin builds for CUDA {major}, such as those of the index cu{major}x of a framework"
+        words = f"pin packages that are built for CUDA {major}"
         libraries = tuple(
             replace(one, version=f"{major}.0") if _cuda_major(one.name, one.version) else one
             for one in world.stack.libraries

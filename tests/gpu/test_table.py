@@ -71,8 +71,8 @@ def test_newer_branches_speak_no_older_cuda() -> None:
     ("broken", "message"),
     [
         (TEXT + "\n[extra]\nkey = 1\n", "'extra'"),
-        (TEXT.replace('major = 12', 'major = "12"'), "expects a number, found '12'"),
-        (TEXT.replace('major = 12', 'major = 14'), "'floor' are out of order"),
+        (TEXT.replace("major = 12", 'major = "12"'), "expects a number, found '12'"),
+        (TEXT.replace("major = 12", "major = 14"), "'floor' are out of order"),
         (TEXT.replace('isa = "8.7"', 'isa = "8.6"'), "'ptx' are out of order"),
         (TEXT.replace('driver = "580.65.06"', 'driver = "R580"', 1), "expects a version, found 'R580'"),
         (TEXT.replace("last-branch = 580", "last_branche = 580", 1), r"unknown key 'last_branche' in capability\[0\]"),

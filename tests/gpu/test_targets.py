@@ -143,7 +143,7 @@ def test_a_suffix_only_narrows(target: CudaTarget, capability: tuple[int, int]) 
     ],
 )
 def test_amd_code_runs_on_its_processor_with_its_features(
-    text: str, processor: str, traits: dict[str, str], runs: bool
+    text: str, processor: str, traits: dict[str, str], *, runs: bool
 ) -> None:
     target = parse_target(text)
     assert isinstance(target, AmdTarget)
@@ -160,6 +160,6 @@ def test_a_capability_reads_as_it_was_written(capability: tuple[int, int]) -> No
     assert parse_capability(format_capability(capability)) == capability
 
 
-@pytest.mark.parametrize("text", ["", "9", "9.", "09.0", "9.10", "9.0a", "gfx942", "١.0"])
+@pytest.mark.parametrize("text", ["", "9", "9.", "09.0", "9.10", "9.0a", "gfx942", "\N{ARABIC-INDIC DIGIT ONE}.0"])
 def test_what_is_no_capability_is_none(text: str) -> None:
     assert parse_capability(text) is None
