@@ -9,6 +9,7 @@ choose code by device themselves, which the table names.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from envcap.gpu.lookup import known_library
 from envcap.gpu.model import AMD, NVIDIA, CodeSet, GpuCode
@@ -48,11 +49,13 @@ class Coverage:
         return self.native + sum(self.compiled.values()) + self.missing
 
 
+@lru_cache(maxsize=4096)
 def sets_for(code: GpuCode, vendor: str) -> tuple[CodeSet, ...]:
     """Give the containers with code for a vendor's devices."""
     return tuple(row for row in code.sets if any(vendor_of_target(target) == vendor for target in row.targets))
 
 
+@lru_cache(maxsize=16384)
 def cover_capability(code: GpuCode, capability: Version) -> Coverage:
     """Count what a library has for a compute capability."""
     native, missing, special_missing, general = 0, 0, 0, False

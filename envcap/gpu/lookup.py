@@ -4,7 +4,7 @@ None, zero or an empty text means that the table doesn't tell: the caller makes 
 """
 
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from functools import lru_cache
 
 from envcap.gpu.table import Capability, CompatPackage, Floor, GpuTable, KnownLibrary
 from envcap.gpu.versions import Version, parse_version
@@ -54,8 +54,14 @@ def compat_package(cuda: Version, table: GpuTable) -> CompatPackage | None:
 
 def known_library(file: str, table: GpuTable) -> KnownLibrary | None:
     """Find a library that is known to choose code by device, by the name of its file."""
-    name = PurePosixPath(file).name.partition(".so")[0] + ".so"
-    return next((library for library in table.libraries if fnmatchcase(name, library.name)), None)
+    found = _matching(file.rpartition("/")[2], tuple(library.name for library in table.libraries))
+    return None if found is None else table.libraries[found]
+
+
+@lru_cache(maxsize=4096)
+def _matching(name: str, patterns: tuple[str, ...]) -> int | None:
+    soname = name.partition(".so")[0] + ".so"
+    return next((index for index, pattern in enumerate(patterns) if fnmatchcase(soname, pattern)), None)
 
 
 def processors_of(generic: str, table: GpuTable) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ out before names are compared. What is left must be the whole name: an `RTX 4060
 
 import difflib
 import re
+from functools import lru_cache
 
 from envcap.errors import UsageError
 from envcap.gpu.table import GpuModel, GpuTable
@@ -82,6 +83,7 @@ def _also_meant(name: str, wanted: tuple[str, ...], found: GpuModel, table: GpuT
     return [model for model in table.models if model != found and set(wanted) < set(_words(model.name))]
 
 
+@lru_cache(maxsize=1024)
 def _words(name: str) -> tuple[str, ...]:
     text = _MEMORY.sub(" ", re.sub(r"[^a-z0-9.]+", " ", name[:_LONGEST].lower()))
     return tuple(word for word in _WORD.findall(_FORM.sub(" ", text)) if word not in _NOISE)

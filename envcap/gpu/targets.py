@@ -11,6 +11,7 @@ it names a feature (`xnack+`) the device must have it so.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from envcap.errors import EnvcapError
 from envcap.gpu.model import AMD, NVIDIA
@@ -76,6 +77,7 @@ def parse_target(text: str) -> CudaTarget | AmdTarget:
     raise EnvcapError(f"{text[:40]!r} is no target of GPU code: expected one such as sm_90a, compute_90@9.0, gfx90a")
 
 
+@lru_cache(maxsize=4096)
 def target_or_none(text: str) -> CudaTarget | AmdTarget | None:
     """Read a target; None for what nobody here knows, which has nothing for any device."""
     try:

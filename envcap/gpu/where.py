@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from envcap.gpu.judge import judge_machine
-from envcap.gpu.lookup import floor_of, native_driver
+from envcap.gpu.lookup import capability_of, floor_of, native_driver
 from envcap.gpu.model import AMD, NVIDIA, GpuDevice, GpuDriver, GpuMachine, GpuStack
 from envcap.gpu.preflight import RUNS, DeviceVerdict, Level, Preflight, rank
 from envcap.gpu.runtimes import cuda_runtimes, wanted_vendors
 from envcap.gpu.table import GpuModel, GpuTable
+from envcap.gpu.targets import parse_capability
 from envcap.gpu.versions import dotted, parse_version
 
 _NO_RELEASE = 999
@@ -60,7 +61,7 @@ def where(stack: GpuStack, table: GpuTable) -> tuple[WhereRow, ...]:
 
 def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
     model = models[0]
-    verdicts = dict(_by_branch(stack, model, table))
+    verdicts = dict(sorted(_by_branch(stack, model, table)))
     best = min((one.level for one in verdicts.values()), key=rank)
     # Where all of it runs, a driver with which some of it does is too old.
     good = RUNS if best == Level.PARTIAL else RUNS - {Level.PARTIAL}
@@ -99,10 +100,18 @@ def _by_branch(stack: GpuStack, model: GpuModel, table: GpuTable) -> Iterator[tu
         driver = GpuDriver(vendor=AMD, version=dotted(table.rocm[-1].driver))
         yield 0, judge_machine(stack, GpuMachine(context="bare", drivers=(driver,), devices=(device,)), table)
         return
-    for branch in table.branches:
+    capability = capability_of(parse_capability(model.arch) or (), table)
+    last = (capability.last_branch if capability else 0) or table.branches[-1].number
+    known = [branch for branch in table.branches if branch.number <= last]
+    later = [branch for branch in table.branches if branch.number > last]
+    for branch in (known[-1], *known[:-1], *later):
         driver = GpuDriver(vendor=NVIDIA, version=f"{branch.number}.{_NO_RELEASE}", api=dotted(branch.cuda))
         machine = GpuMachine(context="bare", drivers=(driver,), devices=(device,))
-        yield branch.number, judge_machine(stack, machine, table)
+        verdict = judge_machine(stack, machine, table)
+        yield branch.number, verdict
+        if branch == known[-1] and verdict.level == Level.WILL_NOT_RUN:
+            # The newest driver that there is for it does not help: no older one does.
+            return
 
 
 def _lowest(stack: GpuStack, branch: int, table: GpuTable) -> str:
