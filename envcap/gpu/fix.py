@@ -78,7 +78,8 @@ def _try(world: _World, changes: Sequence[_Change], before: Preflight, table: Gp
     after = judge_machine(*_apply(world, changes), table, cdi=next((one.cdi for one in changes if one.cdi), world.cdi))
     pairs = list(zip(before.devices, after.devices, strict=False))
     worse = any(rank(new.level) > rank(old.level) for old, new in pairs)
-    gain = [new.level for old, new in pairs if old.level not in RUNS and new.level in RUNS]
+    # What is wrong with the machine as a whole leaves no device better off.
+    gain = after.best in RUNS and any(old.level not in RUNS and new.level in RUNS for old, new in pairs)
     # Without devices to compare, a machine that can be read again is better than one that surely fails.
     runs = after.level in RUNS or not before.devices
     if worse or not (gain or (runs and rank(after.level) < rank(before.level))):

@@ -12,6 +12,8 @@ from envcap.gpu.targets import format_capability, parse_capability
 from envcap.gpu.versions import Version, dotted, two_components
 
 _RUN_TIME_COMPILERS = frozenset({"nvrtc", "nvjitlink"})
+_TO_MACHINE_CODE = frozenset({"triton"})
+"""Compilers that bring their own `ptxas` and give the driver no PTX."""
 
 
 def judge_nvidia(
@@ -49,7 +51,7 @@ def judge_nvidia(
         parts += [_judge_group(group, capability, api, table) for group in groups]
     minor = any(part.level == Level.MINOR for part in parts)
     if minor and (sources := _compiles_later(stack)):
-        words = f"what {sources} compiles to PTX when it runs is too new for this driver"
+        words = f"PTX that {sources} compiles when it runs may be too new for this driver"
         own.append(Finding(reason=Reason.JIT_BLOCKED, words=words))
     parts.sort(key=lambda part: (-rank(part.level), part.name, part.file))
     return DeviceVerdict(
@@ -91,9 +93,12 @@ def _judge_group(
 
 def _judge_code(code: GpuCode, capability: Version, api: Version | None, table: GpuTable) -> LibraryVerdict:
     coverage = cover_capability(code, capability)
+    known = known_library(code.file, table)
+    if known and known.dispatches and coverage.native:
+        # It chooses by device: what has no machine code for this one is for others.
+        coverage = Coverage(native=coverage.native, compiled={})
     fresh, blocked, untold = _by_driver(coverage, api, table)
     have = coverage.native + fresh
-    known = known_library(code.file, table)
     shown = format_capability(capability)
     level, findings = Level.OK, []
     if fresh:
@@ -126,9 +131,6 @@ def _judge_code(code: GpuCode, capability: Version, api: Version | None, table: 
         level = Level.PARTIAL
         words = f"{have} of {coverage.total} parts have code for compute capability {shown}"
         findings.append(Finding(reason=Reason.PART, words=words))
-    elif lacking:
-        # It chooses by device: what it can't use is no loss that a user sees.
-        findings = [one for one in findings if one.reason == Reason.FIRST_RUN_SLOW]
     return LibraryVerdict(
         name=code.provider or code.file,
         file=code.file,
@@ -157,7 +159,7 @@ def _compiles_later(stack: GpuStack) -> str:
     """Name what compiles GPU code when it runs, if anything does."""
     names = {library.name for library in stack.libraries if library.name in _RUN_TIME_COMPILERS}
     names |= {code.provider or code.file for code in stack.code if "lto" in code.jit}
-    names |= {blind.partition(" ")[0] for blind in stack.blind if " compiles " in blind}
+    names |= {blind.partition(" ")[0] for blind in stack.blind if " compiles " in blind} - _TO_MACHINE_CODE
     return ", ".join(sorted(names))
 
 

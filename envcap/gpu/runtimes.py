@@ -104,7 +104,8 @@ def _of_library(library: GpuLibrary, code: tuple[GpuCode, ...], table: GpuTable)
 
 
 def _provided(library: GpuLibrary) -> str:
-    return f"{library.provider} {library.version}".strip()
+    """Name a package; the version of a runtime that is linked into it is not its own."""
+    return library.provider if " " in library.name else f"{library.provider} {library.version}".strip()
 
 
 def _toolkit_of_code(provider: str, code: tuple[GpuCode, ...], table: GpuTable) -> Version | None:

@@ -44,6 +44,12 @@ from tests.gpu.stacks import (
 INTEL_STACK = stack(frameworks=(GpuFramework(name="torch", version="2.15.0+xpu", built_for="xpu 2026.0"),))
 PART = GpuCode(file="two/libtwo.so", provider="two", sets=sets((1, ["sm_80"]), (1, ["sm_80", "sm_90"])))
 LTO = GpuCode(file="lto/liblto.so", provider="lto", sets=sets((1, ["sm_90"])), jit=("lto",))
+CUBLAS = GpuCode(
+    file="nvidia/lib/libcublas.so.13",
+    provider="nvidia-cublas",
+    sets=sets((9, ["sm_75", "sm_80"]), (2, ["sm_80", "compute_50@9.9"]), (3, ["sm_90"])),
+)
+LINALG = GpuCode(file="torch/lib/libtorch_cuda_linalg.so", provider="torch", sets=sets((3, ["sm_80", "sm_90"])))
 PTX_87 = GpuCode(file="new/libnew.so", provider="new", sets=sets((1, ["sm_89"]), (2, ["compute_80@8.7"])))
 PTX_94 = GpuCode(file="new/libnew.so", provider="new", sets=sets((2, ["compute_80@9.4"])))
 PTX_99 = GpuCode(file="new/libnew.so", provider="new", sets=sets((2, ["compute_80@9.9"])))
@@ -228,6 +234,41 @@ CASES = {
         reasons={R.ARCH_TOO_NEW, R.NEW_API},
         fix="install an NVIDIA driver 570.26 or newer",
         after=Level.MINOR,
+    ),
+    "torch on a T4, on which torch.linalg has no code": Case(
+        stack=stack(LIBTORCH, LINALG, libraries=(CUDART_13,)),
+        machine=machine("595.71.05", T4),
+        level=Level.OK,
+        reasons={R.FEATURES},
+    ),
+    "cuBLAS, which chooses by device and has PTX for others": Case(
+        stack=stack(CUBLAS, libraries=(CUDART_13,)), machine=machine("595.71.05", T4), level=Level.OK, reasons=set()
+    ),
+    "triton, which gives the driver no PTX": Case(
+        stack=stack(LIBTORCH, libraries=(CUDART_13,), blind=("triton 3.9.0 compiles its kernels when they run",)),
+        machine=machine("580.95.05", H100),
+        level=Level.MINOR,
+        reasons={R.NEW_API},
+        weakest="CUDA 13.2",
+    ),
+    "numba, which gives the driver PTX": Case(
+        stack=stack(LIBTORCH, libraries=(CUDART_13,), blind=("numba 0.62 compiles its kernels when they run",)),
+        machine=machine("580.95.05", H100),
+        level=Level.MINOR,
+        reasons={R.NEW_API, R.JIT_BLOCKED},
+        weakest="CUDA 13.2",
+    ),
+    "a kernel of before an upgrade, and a library without code": Case(
+        stack=FAISS_STACK,
+        machine=machine("580.65.06", H100, user="580.95.05"),
+        level=Level.WILL_NOT_RUN,
+        reasons={R.MISMATCH, R.NO_IMAGE},
+        weakest="faiss-gpu-cu12",
+        fix=(
+            "restart the machine, so that the kernel loads the driver that is installed, "
+            "and pin another build of faiss-gpu-cu12, with code for compute capability 9.0"
+        ),
+        after=Level.OK,
     ),
     "a library that has code for the device in one of two parts": Case(
         stack=stack(PART, libraries=(CUDART_13,)),
