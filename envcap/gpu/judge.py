@@ -80,4 +80,4 @@ def _without_device(vendors: tuple[str, ...], machine: GpuMachine, table: GpuTab
             return [*found, Finding(reason=Reason.DEVICES, words=words)]
     others = ", ".join(dict.fromkeys(device.name for device in machine.devices))
     words = f"this machine has no {wanted} GPU" + (f", only {others}" if others else "")
-    return [Finding(reason=Reason.NO_DEVICE, words=words + ": what can runs on the CPU only")]
+    return [Finding(reason=Reason.NO_DEVICE, words=words + ": programs run on the CPU only, where they can")]

@@ -118,7 +118,8 @@ def _judge_code(code: GpuCode, capability: Version, api: Version | None, table: 
         findings.append(Finding(reason=Reason.DRIVER, words=words))
     lacking = coverage.total - have
     if lacking and not have and known and known.optional:
-        words = f"has no code for compute capability {shown}: features that need it are missing"
+        file = code.file.rpartition("/")[2]
+        words = f"{file} has no code for compute capability {shown}: features that need it are missing"
         findings = [Finding(reason=Reason.FEATURES, words=words)]
     elif lacking and not have and untold:
         level = Level.UNKNOWN

@@ -149,7 +149,7 @@ def test_a_preflight_that_is_fine_is_one_line() -> None:
 
 def test_a_machine_without_a_gpu_is_told_that_the_rest_runs_on_its_cpu() -> None:
     assert say_preflight(judge(TORCH_STACK, GpuMachine(), TABLE))[0] == (
-        "E_NO_DEVICE: this machine has no NVIDIA GPU: what can runs on the CPU only"
+        "E_NO_DEVICE: this machine has no NVIDIA GPU: programs run on the CPU only, where they can"
     )
 
 
