@@ -36,7 +36,7 @@ def derive_needs(
         Needs, sorted by subject and bound: `nvidia-driver`, `compute-capability`, `nvidia-driver-jit` (with the
         capabilities that need it in `one_of`), `amdgpu`, `gfx`. A need without any bound says that nothing suits.
     """
-    libraries, frameworks, code = tuple(libraries), tuple(frameworks), tuple(code)
+    libraries, frameworks, code = tuple(libraries), tuple(frameworks), tuple(sorted(code, key=_place))
     needs = [
         *_nvidia(libraries, frameworks, code, table),
         *_amd(libraries, frameworks, code, table),
@@ -207,6 +207,10 @@ def _say_code(group: Group) -> str:
 def _name(code: GpuCode) -> str:
     name = code.file.rpartition("/")[2]
     return f"{name} of {code.provider}" if code.provider else name
+
+
+def _place(code: GpuCode) -> tuple[object, ...]:
+    return code.file, code.provider, tuple((row.count, row.targets) for row in code.sets), code.jit
 
 
 def _order(driver: str) -> Version:
