@@ -60,6 +60,8 @@ _LEFT_OUT = re.compile(
     r"|config-|idle_test\Z"
 )
 
+_LEFT_OUT_OF_ALL = re.compile(r"(?:test|tests|site-packages|__pycache__)\Z|config-|idle_test\Z")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -151,12 +153,12 @@ def _json(value: object) -> Member:
     return Member(data=json.dumps(value, indent=2, sort_keys=True).encode())
 
 
-def make_package(spec: Spec) -> bytes:
-    """Write a package in its format."""
+def make_package(spec: Spec, *, level: int = 1) -> bytes:
+    """Write a package in its format; the level is zstd's."""
     if spec.suffix == ".tar.bz2":
         return bz2.compress(make_tar({**spec.info(), **spec.files}), 1)
     buffer = io.BytesIO()
-    packer = zstandard.ZstdCompressor(level=1)
+    packer = zstandard.ZstdCompressor(level=level, threads=-1 if level > 1 else 0)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         members = {
             "metadata.json": b'{"conda_pkg_format_version": 2}',
@@ -183,8 +185,8 @@ def make_tar(files: Mapping[str, Member]) -> bytes:
     return buffer.getvalue()
 
 
-def python_spec() -> Spec:
-    """Repackage the interpreter below these tests."""
+def python_spec(*, whole: bool = False) -> Spec:
+    """Repackage the interpreter below these tests, with few modules or with its whole standard library."""
     real = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
     name = f"python{PYTHON}"
     files = {f"bin/{name}": Member(data=_elf(real) + f"\0{PLACEHOLDER}/share/x\0tail".encode(), mode=0o755,
@@ -198,9 +200,10 @@ def python_spec() -> Spec:
     stdlib = BASE / "lib" / name
     for path in sorted(stdlib.rglob("*")):
         below = path.relative_to(stdlib)
-        if below.parts[0] == "lib-dynload" and path.name.partition(".")[0] not in _MODULES:
+        if not whole and below.parts[0] == "lib-dynload" and path.name.partition(".")[0] not in _MODULES:
             continue
-        if path.is_file() and not any(_LEFT_OUT.match(part) for part in below.parts) and "test" not in path.name:
+        left_out = _LEFT_OUT_OF_ALL if whole else _LEFT_OUT
+        if path.is_file() and not any(left_out.match(part) for part in below.parts) and "test" not in path.name:
             data = path.read_bytes()
             text = path.name.startswith("_sysconfigdata")
             data = data.replace(str(BASE).encode(), PLACEHOLDER.encode()) if text else data
@@ -287,14 +290,14 @@ class Channel:
         return _repodata_row(spec, self.path(name).read_bytes())
 
 
-def make_channel(root: Path, specs: Sequence[Spec]) -> Channel:
-    """Write a channel with its repodata.json."""
+def make_channel(root: Path, specs: Sequence[Spec], *, level: int = 1) -> Channel:
+    """Write a channel with its repodata.json; the level is zstd's."""
     for subdir in (SUBDIR, "noarch"):
         (root / subdir).mkdir(parents=True)
         table: dict[str, dict[str, object]] = {"packages": {}, "packages.conda": {}}
         for spec in specs:
             if spec.subdir == subdir:
-                data = make_package(spec)
+                data = make_package(spec, level=level)
                 (root / subdir / spec.file).write_bytes(data)
                 key = "packages" if spec.suffix == ".tar.bz2" else "packages.conda"
                 table[key][spec.file] = _repodata_row(spec, data)
