@@ -14,6 +14,7 @@ import zstandard
 from isal import igzip_lib
 
 from envcap.archives.inflate import INFLATE_ERRORS
+from envcap.archives.zstd_blocks import ZstdPieces
 from envcap.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ MAX_DICTIONARY = 128 << 20
 
 _PIECE = 64 << 10
 _INPUT = 64 << 10
-# zstd's decoder gives out all that its input holds: 1 KiB can hold 256 blocks of 128 KiB, so a step is 32 MiB at most.
-_ZSTD_INPUT = 1 << 10
 
 
 class _Engine(Protocol):
@@ -36,6 +35,10 @@ class _Engine(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Source(Protocol):
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 class _Zstandard:
@@ -62,7 +65,7 @@ _ENGINES: dict[str, tuple[Callable[[], _Engine], int]] = {
     ".xz": (lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY), _INPUT),
     ".gz": (lambda: igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP), _INPUT),
     ".bz2": (bz2.BZ2Decompressor, _INPUT),
-    ".zst": (_Zstandard, _ZSTD_INPUT),
+    ".zst": (_Zstandard, _INPUT),
 }
 _ERRORS = (lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError, INFLATE_ERRORS)
 
@@ -87,7 +90,8 @@ def decompress(file: io.RawIOBase | io.BufferedIOBase | BinaryIO, suffix: str, *
     if suffix not in _ENGINES:
         raise ArchiveError(f"{name}: unknown compression {suffix!r} (expected one of {', '.join(sorted(_ENGINES))})")
     engine, step = _ENGINES[suffix]
-    return io.BufferedReader(_Decompressing(file, engine, step, name), _PIECE)
+    source: _Source = ZstdPieces(file) if suffix == ".zst" else file
+    return io.BufferedReader(_Decompressing(source, engine, step, name), _PIECE)
 
 
 class _Plain(io.RawIOBase):
@@ -110,7 +114,7 @@ class _Plain(io.RawIOBase):
 class _Decompressing(io.RawIOBase):
     def __init__(
         self,
-        file: io.RawIOBase | io.BufferedIOBase | BinaryIO,
+        file: _Source,
         make_engine: Callable[[], _Engine],
         step: int,
         name: str,

@@ -156,19 +156,24 @@ class _TarStream:
 
     def __init__(self, tar: _Batched, blob: "_Blob") -> None:
         self.size = 0
-        self._pending = bytearray()
+        self._parts: list[bytes | memoryview] = []
+        self._pending = 0
         self._tar = tar
         self._blob = blob
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
-        self._pending += data
-        # Whole chunks only: where a stored member ends must not depend on how a reader cut its content.
-        while len(self._pending) >= CHUNK_SIZE:
-            rest = self._pending[CHUNK_SIZE:]
-            del self._pending[CHUNK_SIZE:]
+        self._parts.append(data)
+        self._pending += len(data)
+        # Whole pieces only: where a member of the blob ends must not depend on how a reader cut its content.
+        while self._pending >= self._blob.piece:
+            last = memoryview(self._parts.pop())
+            spare = self._pending - self._blob.piece
+            self._parts.append(last[: len(last) - spare])
             self.flush()
-            self._pending = rest
+            if spare:
+                self._parts.append(last[len(last) - spare :])
+                self._pending = spare
 
     def add_content(self, entry: Entry, hash_file: Callable[[bytes | bytearray], object] | None) -> None:
         content = entry.content
@@ -190,9 +195,11 @@ class _TarStream:
 
     def flush(self) -> None:
         if self._pending:
-            self._tar.add(self._pending)
-            self._blob.add(self._pending)
-            self._pending = bytearray()
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._pending = 0
+            self._tar.add(data)
+            self._blob.add(data)
 
     def finish(self) -> None:
         self.flush()
@@ -214,8 +221,10 @@ class _TarStream:
 
 class _Blob(Protocol):
     splices: bool
+    piece: int
+    """Bytes of tar that `add` is given, but for the last one and those before what is spliced."""
 
-    def add(self, data: bytearray) -> None: ...
+    def add(self, data: bytes) -> None: ...
 
     def add_raw(self, data: bytes) -> None: ...
 
@@ -226,6 +235,7 @@ class _Discard:
     """No blob: only the diff ID is wanted."""
 
     splices = False
+    piece = CHUNK_SIZE
 
     def add(self, data: bytes | bytearray) -> None:
         pass
@@ -260,8 +270,9 @@ class _SpliceBlob(_Hashed):
     """Stored members around spliced ones: no compressor runs."""
 
     splices = True
+    piece = CHUNK_SIZE
 
-    def add(self, data: bytearray) -> None:
+    def add(self, data: bytes) -> None:
         self.add_raw(stored_member(data))
 
 
@@ -269,27 +280,19 @@ class _LibdeflateBlob(_Hashed):
     """Members of 4 MiB of tar, two at a time (libdeflate releases the GIL), written in order."""
 
     splices = False
+    piece = LIBDEFLATE_BLOCK
 
     def __init__(self, write: Write) -> None:
         super().__init__(write)
-        self._tar = bytearray()
         self._pool = ThreadPoolExecutor(max_workers=2)
         self._running: deque[Future[bytes]] = deque()
 
-    def add(self, data: bytearray) -> None:
-        self._tar += data
-        while len(self._tar) >= LIBDEFLATE_BLOCK:
-            self._submit(bytes(self._tar[:LIBDEFLATE_BLOCK]))
-            del self._tar[:LIBDEFLATE_BLOCK]
-
-    def _submit(self, block: bytes) -> None:
-        self._running.append(self._pool.submit(libdeflate_member, block))
+    def add(self, data: bytes) -> None:
+        self._running.append(self._pool.submit(libdeflate_member, data))
         if len(self._running) > 2:  # noqa: PLR2004  # one running a core, one ready
             self.add_raw(self._running.popleft().result())
 
     def finish(self) -> tuple[Digest | None, int]:
-        if self._tar:
-            self._submit(bytes(self._tar))
         while self._running:
             self.add_raw(self._running.popleft().result())
         self._pool.shutdown()
