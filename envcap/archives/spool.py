@@ -42,6 +42,14 @@ class SpooledContent:
             offset += len(chunk)
 
 
+def spool_bytes(spool: BinaryIO, data: bytes) -> SpooledContent:
+    """Put bytes at the end of a spool."""
+    offset = spool.seek(0, os.SEEK_END)
+    spool.write(data)
+    spool.flush()
+    return SpooledContent(spool, offset, len(data))
+
+
 def equal_content(one: Content, other: Content) -> bool:
     """Tell whether two contents of one provider have the same bytes."""
     if one.size != other.size:

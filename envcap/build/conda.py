@@ -7,10 +7,12 @@ Source: CEP 34, conda's `core/link.py` and `core/path_actions.py` (noarch Python
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import BinaryIO
 
 from envcap.archives.conda import CondaArchive
+from envcap.archives.spool import spool_bytes
 from envcap.archives.tar import TarMember
-from envcap.build.conda_content import read_whole, relocated
+from envcap.build.conda_content import placed, read_whole
 from envcap.build.conda_record import PlacedPath, owner_of, record_entry
 from envcap.build.package import Blobs, apply_patches, environment_entry, symlink_entry
 from envcap.build.reroot import reroot, reroot_script
@@ -27,7 +29,9 @@ from envcap.wheel.scripts import console_script, parse_entry_points
 _HINT = "the archive is not the package that the lock names: make the lock again with `envcap snapshot`"
 
 
-def conda_entries(archive: CondaArchive, package: CondaPackage, *, site_packages: str, blobs: Blobs) -> list[Entry]:
+def conda_entries(
+    archive: CondaArchive, package: CondaPackage, *, site_packages: str, blobs: Blobs, spool: BinaryIO
+) -> list[Entry]:
     """Give the files that a conda package brings to the image, and its record.
 
     Args:
@@ -35,6 +39,7 @@ def conda_entries(archive: CondaArchive, package: CondaPackage, *, site_packages
         package: Its row of the lock.
         site_packages: Of the prefix, such as `lib/python3.11/site-packages`; empty without Python.
         blobs: The bytes of the patches.
+        spool: Gets the files whose placeholder was replaced.
 
     Raises:
         ArchiveError: The archive is another package, lists files that it lacks, or can't be moved to the prefix.
@@ -44,14 +49,14 @@ def conda_entries(archive: CondaArchive, package: CondaPackage, *, site_packages
     owner = owner_of(package)
     members = _installed_members(archive, site_packages)
     points = {f"bin/{point.name}": point for point in _points(archive)}
-    placed = []
-    for row in archive_paths(archive, site_packages):
+    rows = []
+    for row in _paths(archive, members, site_packages):
         if row.kind == ENTRY_POINT:
-            placed.append(place_entry_point(row, points[row.path], owner))
+            rows.append(place_entry_point(row, points[row.path], owner))
         else:
-            placed.append(_placed(row, members.get(row.path), archive.name, owner))
-    entries = apply_patches([one.entry for one in placed if one.entry is not None], package, blobs)
-    return reroot_paths([*entries, record_entry(package, placed)])
+            rows.append(_placed(row, members.get(row.path), archive.name, owner, spool))
+    entries = apply_patches([one.entry for one in rows if one.entry is not None], package, blobs)
+    return reroot_paths([*entries, record_entry(package, rows)])
 
 
 def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath, ...]:
@@ -61,7 +66,10 @@ def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath,
         ArchiveError: Its table names a path outside the prefix, or a file that is not there, or it is for Python and
             there is none.
     """
-    members = _installed_members(archive, site_packages)
+    return _paths(archive, _installed_members(archive, site_packages), site_packages)
+
+
+def _paths(archive: CondaArchive, members: Mapping[str, TarMember], site_packages: str) -> tuple[CondaPath, ...]:
     found: dict[str, CondaPath] = {}
     for raw in archive.rows:
         if is_generated_row(raw):
@@ -69,7 +77,8 @@ def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath,
         row = read_path(raw)
         if row is None:
             raise ArchiveError(f"{archive.name}: info/paths.json holds a path that is none: {str(raw)[:100]}")
-        row = _with_path(row, _place(archive, row.path, site_packages))
+        path = _place(archive, row.path, site_packages)
+        row = row if path == row.path else _with_path(row, path)
         if is_bytecode(row.path):
             continue
         member = members.get(row.path)
@@ -103,7 +112,7 @@ def reroot_paths(entries: list[Entry]) -> list[Entry]:
     return reroot(entries, CONDA_ROOT)
 
 
-def _placed(row: CondaPath, member: TarMember | None, archive: str, owner: str) -> PlacedPath:
+def _placed(row: CondaPath, member: TarMember | None, archive: str, owner: str, spool: BinaryIO) -> PlacedPath:
     if row.kind == DIRECTORY or member is None:
         return place_directory(row, owner)
     if member.kind is EntryKind.SYMLINK:
@@ -114,8 +123,10 @@ def _placed(row: CondaPath, member: TarMember | None, archive: str, owner: str) 
     if not row.placeholder:
         entry = environment_entry(row.path, executable=executable, content=member.content, owner=owner)
         return PlacedPath(row=row, entry=entry)
-    content, sha256 = relocated(lambda: read_whole(member.content), row)
-    entry = environment_entry(row.path, executable=executable, content=content, owner=owner)
+    data = placed(read_whole(member.content), row)
+    sha256 = hashlib.sha256(data).hexdigest()
+    content = spool_bytes(spool, data)
+    entry = environment_entry(row.path, executable=executable, content=content, owner=owner, sha256=sha256)
     return PlacedPath(row=row, entry=entry, sha256=sha256)
 
 
@@ -135,6 +146,8 @@ def _place(archive: CondaArchive, path: str, site_packages: str) -> str:
 
 
 def _installed_members(archive: CondaArchive, site_packages: str) -> Mapping[str, TarMember]:
+    if archive.index.get("noarch") != "python":
+        return archive.members
     return {_place(archive, path, site_packages): member for path, member in archive.members.items()}
 
 

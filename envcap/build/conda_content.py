@@ -52,10 +52,15 @@ def relocated(original: Callable[[], bytes], row: CondaPath) -> tuple[MadeConten
     """
 
     def make() -> bytes:
-        return put_prefix(original(), row.placeholder.encode(), PREFIX, binary=row.binary, where=row.path)
+        return placed(original(), row)
 
     data = make()
     return MadeContent(size=len(data), make=make, where=row.path), hashlib.sha256(data).hexdigest()
+
+
+def placed(original: bytes, row: CondaPath) -> bytes:
+    """Put the image's prefix in place of a file's placeholder."""
+    return put_prefix(original, row.placeholder.encode(), PREFIX, binary=row.binary, where=row.path)
 
 
 def restore_original(data: bytes, row: CondaPath, prefixes: tuple[str, ...]) -> bytes | None:

@@ -37,14 +37,23 @@ def reroot_script(data: bytes, root: str) -> bytes:
 
 def _moved(entry: Entry, root: str) -> Entry:
     below = entry.path.removeprefix(_OLD)
-    moved = replace(entry, path=f"{root}/{below}")
+    moved = _at(entry, f"{root}/{below}")
     if entry.kind is EntryKind.SYMLINK and f"{entry.target}/".startswith(f"/{_OLD}"):
         return replace(moved, target=f"/{root}{entry.target.removeprefix(f'/{ENVIRONMENT_ROOT}')}")
     if entry.kind is not EntryKind.FILE or entry.content.size > _MAX_TEXT:
         return moved
     before = _text(entry.content, below)
+    if not before:
+        return moved
     after = _mapped(before, below, root)
     return moved if after == before else replace(moved, content=LiteralContent(after), sha256="")
+
+
+def _at(entry: Entry, path: str) -> Entry:
+    """Give an entry at another path; as `replace` does, without its detours: every file comes by here."""
+    return Entry(
+        path, entry.kind, entry.mode, entry.content, entry.target, entry.uid, entry.gid, entry.owner, entry.sha256
+    )
 
 
 def _text(content: Content, path: str) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rattler.index import index_fs
 
-from tests.conda.channel import PLACEHOLDER, Channel, Member, Spec, install, make_channel, python_spec, small_specs
+from tests.conda.channel import PLACEHOLDER, Member, Spec, install, make_channel, python_spec, small_specs
 from tests.conda.wheels import wheel_spec
 
 _ONLY_ONE = "twin-b"
@@ -44,7 +44,11 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/make-channel", description=__doc__)
-    parser.add_argument("folder", type=Path, help="gets lab/ (the channel), env/ (the environment) and package-cache/ (conda-pack looks there)")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="gets lab/ (the channel), env/ (the environment) and package-cache/ (conda-pack looks there)",
+    )
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="repackage every wheel of this folder too")
     parser.add_argument(
         "--packages", type=int, default=0, metavar="N", help="add small libraries until the environment has N records"

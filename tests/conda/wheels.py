@@ -1,4 +1,4 @@
-"""Real wheels as conda packages, as conda-build would make them: pure ones noarch, the others with scripts in `bin/`."""
+"""Real wheels as conda packages, as conda-build makes them: pure ones noarch, others with scripts of their own."""
 
 import configparser
 import re
@@ -95,7 +95,5 @@ def _entry_points(archive: zipfile.ZipFile) -> Iterator[str]:
 
 def _script(point: str) -> Member:
     module, _, call = point.partition(" = ")[2].partition(":")
-    text = _SCRIPT.format(
-        placeholder=PLACEHOLDER, python=PYTHON, module=module, name=call.partition(".")[0], call=call
-    )
+    text = _SCRIPT.format(placeholder=PLACEHOLDER, python=PYTHON, module=module, name=call.partition(".")[0], call=call)
     return Member(data=text.encode(), mode=0o755, placeholder=PLACEHOLDER)
