@@ -10,7 +10,7 @@ from envcap.cli.app import run
 def main() -> None:
     """Run the command line and exit with its status."""
     # Tens of thousands of entries live at once and hardly any cycles: looking for those is wasted time.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(500_000, 50, 100)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -4,7 +4,6 @@ Source: CEP 34 (contents of conda packages), conda's `models/package_info.py` (`
 """
 
 import re
-from collections.abc import Mapping
 
 from envcap.digest import is_sha256
 from envcap.environment import CondaPath
@@ -19,7 +18,7 @@ _UNSAFE = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|[\0-\x1f\x7f\ud800-\ud
 
 def read_path(row: object) -> CondaPath | None:
     """Read one row; None if it is none, names a path outside the prefix, or a file that installers make themselves."""
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return None
     path, kind = row.get("_path"), row.get("path_type", HARDLINK)
     if not isinstance(path, str) or not is_inside(path) or kind not in KINDS:
@@ -39,7 +38,7 @@ def read_path(row: object) -> CondaPath | None:
 
 def is_generated_row(row: object) -> bool:
     """Tell whether a row is of a file that installers make: bytecode, or the record itself."""
-    return isinstance(row, Mapping) and row.get("path_type") in _GENERATED
+    return isinstance(row, dict) and row.get("path_type") in _GENERATED
 
 
 def is_inside(path: str) -> bool:

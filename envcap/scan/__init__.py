@@ -22,6 +22,7 @@ from envcap.scan.assemble import (
 from envcap.scan.bytecode import unchecked_bytecode
 from envcap.scan.conda_owners import CONDA, SKIPPED_FOLDERS, assign_conda_owners
 from envcap.scan.conda_prefix import complete_records, find_baked_prefixes
+from envcap.scan.conda_records import read_conda_records
 from envcap.scan.distributions import children
 from envcap.scan.elf import ElfSource, InterpreterElfs, find_interpreter_elfs, read_elf_facts
 from envcap.scan.files import Tree, walk_tree
@@ -95,7 +96,12 @@ def scan_environment(
         hashing = pool.submit(hashes, tree, candidates)
         tell("metadata", 0, 1)
         installed = read_installed(reader, sites, roots)
-        conda = assign_conda_owners(reader, installed, hashing.result()[0]) if is_conda else None
+        # The records are read before the hashes are waited for: arguments are evaluated from the left.
+        conda = (
+            assign_conda_owners(reader, read_conda_records(reader), installed, hashing.result()[0])
+            if is_conda
+            else None
+        )
         installed, ownership = conda.rest if conda else (installed, assign_owners(reader, installed))
         tell("metadata", 1, 1)
         tell("hash", 0, 1)

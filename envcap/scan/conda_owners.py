@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from envcap.conda.paths import DIRECTORY
 from envcap.environment import CondaRecord, FindingLevel
-from envcap.scan.conda_records import FOLDER, read_conda_records, set_aside
+from envcap.scan.conda_records import FOLDER, set_aside
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree
 from envcap.scan.hashing import HashedFile
@@ -56,16 +56,19 @@ class CondaOwners:
 
 
 def assign_conda_owners(
-    reader: TreeReader, installed: Sequence[Installed], hashes: Mapping[str, HashedFile]
+    reader: TreeReader,
+    records: tuple[CondaRecord, ...],
+    installed: Sequence[Installed],
+    hashes: Mapping[str, HashedFile],
 ) -> CondaOwners:
-    """Read the records and give every file to its owner; what is odd becomes a finding of the reader.
+    """Give every file to its owner; what is odd becomes a finding of the reader.
 
     Args:
         reader: Reads the prefix.
+        records: Those of the prefix; their `files` are empty.
         installed: All distributions that were found.
         hashes: Of the regular files.
     """
-    records = read_conda_records(reader)
     by_path: dict[str, list[int]] = {}
     for index, record in enumerate(records):
         for row in record.paths:
@@ -73,13 +76,14 @@ def assign_conda_owners(
     others = tuple(one for one in installed if not _is_condas(one, by_path))
     _forget_findings(reader, [one for one in installed if one not in others])
     claims = _pip_claims(others, reader.tree)
-    expected = [{row.path: {row.sha256, row.installed_sha256} - {""} for row in record.paths} for record in records]
-    writers: dict[str, int] = {}
+    writers = {path: indices[0] for path, indices in by_path.items()}
+    shared = {path: indices for path, indices in by_path.items() if len(indices) > 1 or path in claims}
+    expected = _expected(records, shared)
     clobbers: Counter[tuple[str, str]] = Counter()
-    for path, indices in by_path.items():
+    for path, indices in shared.items():
         found = hashes.get(path)
         live = found.sha256 if found else ""
-        fits = [index for index in indices if live in expected[index][path]]
+        fits = [index for index in indices if live in expected[index, path]]
         if path in claims and (not fits or live in claims[path][1]):
             writers[path] = -1
             clobbers.update((records[index].name, f"pip's {claims[path][0]}") for index in indices)
@@ -101,6 +105,17 @@ def assign_conda_owners(
     return CondaOwners(
         records=tuple(final), owned=tuple(owned), installed=others, ownership=_rest(reader, others, left)
     )
+
+
+def _expected(records: Sequence[CondaRecord], shared: Mapping[str, Sequence[int]]) -> dict[tuple[int, str], set[str]]:
+    """Give the hashes that each record has for the paths that others claim too."""
+    wanted = {index for indices in shared.values() for index in indices}
+    return {
+        (index, row.path): {row.sha256, row.installed_sha256} - {""}
+        for index in sorted(wanted)
+        for row in records[index].paths
+        if row.path in shared
+    }
 
 
 def _rest(reader: TreeReader, installed: Sequence[Installed], left: set[str]) -> Ownership:

@@ -101,8 +101,8 @@ def _paths(reader: TreeReader, table: Mapping[str, object], path: str) -> tuple[
 
 def _original(row: object) -> object:
     """Give a row under the path that its package wanted: rattler renames what another package would overwrite."""
-    original = row.get("original_path") if isinstance(row, Mapping) else None
-    return {**row, "_path": original} if isinstance(row, Mapping) and isinstance(original, str) else row
+    original = row.get("original_path") if isinstance(row, dict) else None
+    return {**row, "_path": original} if isinstance(row, dict) and isinstance(original, str) else row
 
 
 def set_aside(reader: TreeReader, records: tuple[CondaRecord, ...]) -> frozenset[str]:
