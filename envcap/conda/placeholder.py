@@ -9,7 +9,7 @@ Source: conda, `core/portability.py` (`replace_prefix`, `binary_replace`, `repla
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from envcap.errors import ArchiveError
 
@@ -41,12 +41,13 @@ def put_prefix(data: bytes, placeholder: bytes, prefix: bytes, *, binary: bool, 
             f"{where}: its placeholder has {len(placeholder)} bytes (expected {len(prefix)} or more, in a binary)",
             hint="the package can't be moved to the image's prefix: ask its publisher to build it anew",
         )
-
-    def replaced(match: re.Match[bytes]) -> bytes:
-        text = match[0]
-        return text.replace(placeholder, prefix) + bytes(spare * text.count(placeholder))
-
-    return re.sub(re.escape(placeholder) + rb"[^\0]*", replaced, data)
+    parts: list[bytes] = []
+    done = 0
+    for start, end in _strings(data, placeholder):
+        text = data[start:end]
+        parts += [data[done:start], text.replace(placeholder, prefix), bytes(spare * text.count(placeholder))]
+        done = end
+    return b"".join((*parts, data[done:])) if parts else data
 
 
 def take_prefix(data: bytes, prefix: bytes, placeholder: bytes, *, binary: bool) -> bytes | None:
@@ -59,16 +60,29 @@ def take_prefix(data: bytes, prefix: bytes, placeholder: bytes, *, binary: bool)
     spare = len(placeholder) - len(prefix)
     if spare < 0:
         return None
-    cramped = False
+    parts: list[bytes] = []
+    done = 0
+    for start, end in _strings(data, prefix):
+        text = data[start:end]
+        needed = spare * text.count(prefix)
+        if needed > len(data) - end or not data.startswith(bytes(needed), end):
+            return None
+        parts += [data[done:start], text.replace(prefix, placeholder)]
+        done = end + needed
+    return b"".join((*parts, data[done:])) if parts else data
 
-    def restored(match: re.Match[bytes]) -> bytes:
-        nonlocal cramped
-        needed = spare * match["text"].count(prefix)
-        cramped = cramped or needed > len(match["nuls"])
-        return match["text"].replace(prefix, placeholder) + match["nuls"][needed:]
 
-    found = re.sub(rb"(?P<text>" + re.escape(prefix) + rb"[^\0]*)(?P<nuls>\0*)", restored, data)
-    return None if cramped else found
+def _strings(data: bytes, needle: bytes) -> Iterator[tuple[int, int]]:
+    """Find the C strings that hold some bytes: where those begin, and where the string ends.
+
+    `bytes.find` passes over a large library several times as fast as a regular expression does.
+    """
+    start = data.find(needle)
+    while start >= 0:
+        end = data.find(b"\0", start)
+        end = len(data) if end < 0 else end
+        yield start, end
+        start = data.find(needle, end)
 
 
 def original_candidates(data: bytes, prefixes: Iterable[bytes], placeholder: bytes, *, binary: bool) -> Iterable[bytes]:

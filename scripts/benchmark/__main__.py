@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from commands import StepError, tell
+from conda import CondaBench
 from report import Row, machine_facts, markdown
 from steps import STATES, Bench
 from workplace import QUICK, Workplace
@@ -19,7 +20,7 @@ _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
 _STORES = ("seed", "store", "store-warm", "store-check")
-_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context")
+_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context", "conda")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
 
@@ -84,6 +85,13 @@ def _measure(bench: Bench) -> list[Row]:
         ("rebuild with one package changed: layers", "one wheel layer, one of the environment"),
         ("rebuild with one package changed", "under 1 s"),
     ]
+    conda_bench = CondaBench(place=bench.place, facts=bench.facts)
+    packed = "conda: rebuild to an OCI layout, archives and debs in the store, no layer, against `conda-pack`"
+    conda = [
+        (f"{packed} of the same prefix", "faster"),
+        (f"{packed} `--n-threads -1` of the same prefix", ""),
+        ("conda: rebuild again, every layer in the store", ""),
+    ]
     memory = [("peak memory of snapshot", "under 300 MB"), ("peak memory of rebuild", "under 300 MB")]
     steps: list[tuple[list[tuple[str, str]], Callable[[], Sequence[str]]]] = [
         (snapshot, bench.snapshot),
@@ -92,6 +100,8 @@ def _measure(bench: Bench) -> list[Row]:
         (rebuild, bench.rebuild),
         (docker, bench.docker),
         (changed, bench.changed),
+        ([("conda: snapshot of 150 records, warm", "under 2 s")], conda_bench.snapshot),
+        (conda, conda_bench.rebuild),
         (memory, bench.memory),
         ([("`envcap --help`", "under 0.3 s")], bench.help),
     ]

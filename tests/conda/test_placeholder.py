@@ -1,5 +1,7 @@
 """Putting a prefix into a file and taking it out again."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +68,26 @@ def test_a_shell_that_starts_another_file_is_left_alone() -> None:
     script = b"#!/bin/sh\n'''exec' \"/x/bin/python\" \"other.py\"\n"
 
     assert plain_shebang(script) == script
+
+
+def by_expression(data: bytes, prefix: bytes, placeholder: bytes) -> bytes | None:
+    """Take a prefix out of a binary as the definition says it, with a regular expression."""
+    spare, cramped = len(placeholder) - len(prefix), False
+
+    def restored(match: re.Match[bytes]) -> bytes:
+        nonlocal cramped
+        needed = spare * match[1].count(prefix)
+        cramped = cramped or needed > len(match[2])
+        return match[1].replace(prefix, placeholder) + match[2][needed:]
+
+    found = re.sub(rb"(" + re.escape(prefix) + rb"[^\0]*)(\0*)", restored, data)
+    return None if cramped else found
+
+
+@given(st.lists(st.sampled_from([b"/p", b"/pq", b"\0", b"\0" * 7, b"x", b"\n"]), max_size=14).map(b"".join))
+def test_strings_are_found_as_the_definition_says(data: bytes) -> None:
+    assert take_prefix(data, b"/p", b"/place", binary=True) == by_expression(data, b"/p", b"/place")
+
+
+def test_a_placeholder_longer_than_the_file_is_not_restored() -> None:
+    assert take_prefix(b"/p/p/p\0", b"/p", b"/" * (1 << 20), binary=True) is None
