@@ -43,7 +43,7 @@ def test_pieces_joined_are_the_file(data: bytes) -> None:
 @pytest.mark.parametrize("content", [bytes(40 << 20), bytes(range(256)) * 40_000, b""], ids=["zeros", "bytes", "empty"])
 @pytest.mark.parametrize("checksum", [False, True])
 @pytest.mark.parametrize("size", [False, True])
-def test_a_piece_holds_a_few_blocks(content: bytes, checksum: bool, size: bool) -> None:
+def test_a_piece_holds_a_few_blocks(content: bytes, *, checksum: bool, size: bool) -> None:
     compressor = zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=size)
     found = outputs(compressor.compress(content))
 
