@@ -14,7 +14,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    gc.freeze()  # the interpreter looks for cycles once more when it ends
+    sys.exit(status)
 
 
 if __name__ == "__main__":

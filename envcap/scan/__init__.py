@@ -32,7 +32,7 @@ from envcap.scan.installed import read_installed
 from envcap.scan.layers import beyond_findings, read_layer
 from envcap.scan.os_packages import find_os_packages
 from envcap.scan.owners import assign_owners
-from envcap.scan.prefix import find_prefix, open_interpreter, open_prefix
+from envcap.scan.prefix import VirtualEnvironment, find_prefix, open_interpreter, open_prefix
 from envcap.scan.probe import probe_interpreter
 from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
@@ -77,14 +77,7 @@ def scan_environment(
     tell = progress or (lambda _phase, _done, _total: None)
     place = open_interpreter(executable) if executable else open_prefix(prefix)
     is_conda, has_prefix = place.kind == CONDA, place.kind != "system"
-    tell("probe", 0, 1)
-    interpreter = probe_interpreter(place.executable, run=run) if place.executable else no_interpreter(place.prefix)
-    tell("probe", 1, 1)
-    tell("walk", 0, 1)
-    # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
-    skip = SKIPPED_FOLDERS if is_conda else frozenset()
-    tree = walk_tree(str(place.prefix), skip=skip) if has_prefix else Tree(prefix=str(interpreter.prefix), files={})
-    tell("walk", 1, 1)
+    interpreter, tree = _probe_and_walk(place, run, tell)
     reader = TreeReader(tree)
     sites = _site_folders(tree, interpreter) if has_prefix else (_usual_site(interpreter),)
     main_site = sites[0] if sites else ""
@@ -165,6 +158,24 @@ def scan_environment(
         os_packages=os_packages.pinned,
         findings=sort_findings(findings),
     )
+
+
+def _probe_and_walk(place: VirtualEnvironment, run: Runner, tell: Progress) -> tuple[InterpreterFacts, Tree]:
+    """Let the interpreter start and answer while its prefix is walked."""
+    tell("probe", 0, 1)
+    with ThreadPoolExecutor(1) as pool:
+        probing = pool.submit(_probe, place, run)
+        # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
+        skip = SKIPPED_FOLDERS if place.kind == CONDA else frozenset()
+        walked = walk_tree(str(place.prefix), skip=skip) if place.kind != "system" else None
+        interpreter = probing.result()
+    tell("probe", 1, 1)
+    tell("walk", 1, 1)
+    return interpreter, walked or Tree(prefix=str(interpreter.prefix), files={})
+
+
+def _probe(place: VirtualEnvironment, run: Runner) -> InterpreterFacts:
+    return probe_interpreter(place.executable, run=run) if place.executable else no_interpreter(place.prefix)
 
 
 def _hashable(tree: Tree, site: str) -> tuple[list[tuple[str, int]], dict[str, int]]:
