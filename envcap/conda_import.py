@@ -96,9 +96,9 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
 
 
 def without_session(world: World) -> World:
-    """Leave out the variables of this shell: the file knows nothing of them."""
+    """Leave out the variables of this shell and the facts of this machine: the file knows nothing of them."""
     environ = {key: value for key, value in world.machine.environ.items() if key in _PLAIN or key.startswith(_SETTINGS)}
-    return replace(world, machine=replace(world.machine, environ=environ))
+    return replace(world, machine=replace(world.machine, environ=environ, virtual=dict))
 
 
 def name_channels(lockfile: Lockfile, listing: Listing, *, default: str) -> Lockfile:

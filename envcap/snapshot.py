@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
 from envcap.conda_snapshot import complete_conda, lock_conda_packages
+from envcap.conda_virtual import glibc_findings
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
@@ -36,6 +37,7 @@ from envcap.lockfile.model import (
     Lockfile,
     Source,
 )
+from envcap.lockfile.virtual import required_virtual
 from envcap.manifest import remember_manifests
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
@@ -173,17 +175,18 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         ),
         packages=packages.packages,
         conda=conda.packages,
+        virtual=required_virtual(conda.packages),
         system=system,
         captured=unowned.files,
         image=image,
-        session=session,
+        session=replace(session, virtual=world.machine.virtual() if conda.packages else {}),
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
         remember_manifests(lockfile, environment, world.store, platform=platform)
     findings = (
         *world.session.settings.findings, *world.conda.findings, *environment.findings, *packages.findings,
-        *conda.findings, *unowned.findings,
+        *conda.findings, *glibc_findings(lockfile), *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *(revision_findings(origin_of(environment.interpreter), system) if interpreter.origin == "debian" else ()),
         *host_code_findings(results, environment.prefix), *session_findings, *r_package_findings(environment),

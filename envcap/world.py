@@ -45,6 +45,7 @@ class Machine:
         indexes: Package indexes named on the command line.
         jobs: Threads for work that keeps a core busy.
         now: Seconds since the epoch.
+        virtual: Gives conda's virtual packages of the machine: version, and build behind a space. Empty: not known.
     """
 
     environ: Mapping[str, str]
@@ -55,6 +56,7 @@ class Machine:
     indexes: tuple[str, ...] = ()
     jobs: int = 2
     now: int = 0
+    virtual: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

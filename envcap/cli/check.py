@@ -11,6 +11,7 @@ from envcap.blobs import LockFolder, open_lock
 from envcap.check import CheckRequest, Drift, check_environment
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
+from envcap.cli.virtual import table_of, unmet_here, warn_of_virtual
 from envcap.drift import Change, Kind
 from envcap.errors import DifferenceError, MissingArtifactError
 from envcap.live_scan import LivePlace
@@ -58,9 +59,11 @@ def check_command(options: CheckOptions) -> None:
     with open_world(machine, prefix=prefix) as world:
         drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())
     if options.as_json:
-        print_data(json.dumps(_as_json(drift, folder, prefix)))
+        lacking = table_of(unmet_here(folder.lockfile, machine))
+        print_data(json.dumps({**_as_json(drift, folder, prefix), **({"lacking": lacking} if lacking else {})}))
     else:
         _report(drift, folder, time.monotonic() - started, talk)
+        warn_of_virtual(folder.lockfile, machine, talk)
     _judge(drift, options.lock, prefix)
 
 

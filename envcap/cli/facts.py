@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from envcap.cli.talk import Talk
+from envcap.cli.virtual import virtual_texts
 from envcap.cpu import is_below, level_of_machine
 from envcap.lock.blas import SYSTEM
 from envcap.lockfile.model import Blas, Lockfile
@@ -26,9 +27,12 @@ def interpreter_words(lockfile: Lockfile) -> str:
 def fact_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
     """Give a row for each kind of fact that the lock holds."""
     facts, session = lockfile.environment, lockfile.session
+    asked, had = virtual_texts(lockfile)
     env = ", ".join(f"{name}={value}" for name, value in sorted(lockfile.image.env.items()))
     rows = [
         ("BLAS", ", ".join(map(_blas, facts.blas)) + (f" ({session.system_blas} here)" if session.system_blas else "")),
+        *_lines("conda asks", asked),
+        *_lines("machine had", had),
         ("CPU", f"{facts.cpu} or better" if facts.cpu else ""),
         *_lines("session", _variables(session.variables)),
         ("image env", env),

@@ -2,11 +2,13 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from envcap.errors import UsageError
+from envcap.scan.conda_virtual import detect_virtual
 from envcap.store import default_store_path
 from envcap.world import Machine
 
@@ -26,6 +28,7 @@ def this_machine(*, store: Path | None, offline: bool = False, index: tuple[str,
         indexes=index,
         jobs=jobs or len(os.sched_getaffinity(0)),
         now=int(time.time()),
+        virtual=partial(detect_virtual, dict(os.environ)),
     )
 
 

@@ -11,6 +11,7 @@ from envcap.build.image import ignore
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
+from envcap.cli.virtual import warn_of_virtual
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
 from envcap.oci.layout import check_layout_place, check_tar_place, write_tar
@@ -54,6 +55,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     platform = choose_platform(folder.lockfile, options.platform)
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
+    warn_of_virtual(folder.lockfile, machine, talk)
     with open_world(machine) as world:
         rebuilt, written = _rebuild(folder, platform, options, world, talk)
     if options.record:

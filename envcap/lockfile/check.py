@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from envcap.conda.channel import CHANNEL_NAME, FILE, SUBDIR
+from envcap.conda.virtual import FACT, VIRTUAL_NAME
 from envcap.cpu import LEVELS
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
@@ -28,6 +29,7 @@ from envcap.lockfile.model import (
     SourceArchive,
     SystemPackage,
 )
+from envcap.lockfile.virtual import required_virtual
 from envcap.variables import is_reduced
 
 T = TypeVar("T")
@@ -68,6 +70,7 @@ def check_lockfile(lockfile: Lockfile) -> None:
         raise LockfileError(f"Unexpected recipe {lockfile.recipe} (expected 1 or more)")
     _one_of(KINDS, lockfile.environment.kind, "environment.kind")
     _facts(lockfile)
+    _virtual(lockfile)
     _interpreter(lockfile.interpreter) if lockfile.has_python else _without_python(lockfile)
     for index, source in enumerate(lockfile.sources):
         _source(source, f"sources[{index}]")
@@ -105,6 +108,15 @@ def _facts(lockfile: Lockfile) -> None:
                 f"Unexpected variable {name[:100]!r} in 'session.variables' (expected one that changes results, "
                 "with a value that names no place)"
             )
+
+
+def _virtual(lockfile: Lockfile) -> None:
+    """Refuse rows that don't follow from the conda packages: whoever reads only these must not be misled."""
+    if lockfile.virtual and lockfile.virtual != required_virtual(lockfile.conda):
+        raise LockfileError("Unexpected rows in 'virtual' (expected just what the rows of 'conda' ask for)")
+    for name, fact in lockfile.session.virtual.items():
+        _matches(VIRTUAL_NAME, name, "session.virtual", "a name such as `__glibc`")
+        _matches(FACT, fact, f"session.virtual.{name}", "a version, and a build behind a space")
 
 
 def _interpreter(interpreter: Interpreter) -> None:

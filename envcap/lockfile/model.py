@@ -196,6 +196,23 @@ class CondaPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualPackage:
+    """What conda packages ask of a machine, in words of conda's virtual packages (CEP 30).
+
+    Attributes:
+        name: `__glibc`, `__cuda`, `__archspec`, …
+        wanted: Versions and build, such as `>=2.28,<3.0.a0` or `1 x86_64_v3`; empty: that it is there at all.
+        optional: Only machines that have it at all must have it so (`constrains`).
+        because: Names of the packages that ask, sorted.
+    """
+
+    name: str
+    wanted: str = ""
+    optional: bool = False
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPackage:
     """One OS package (Debian).
 
@@ -294,11 +311,14 @@ class Session:
         variables: Those of `envcap.variables` that were set, with their values reduced.
         system_blas: What the machine's alternatives made of `libblas.so.3`, such as `openblas-pthread`, or empty.
         gpu: The machine's GPUs and their drivers.
+        virtual: The machine's virtual packages where conda is in use: version, and build behind a space (`2.36`,
+            `1 x86_64_v3`).
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     system_blas: str = ""
     gpu: GpuMachine = field(default_factory=GpuMachine)
+    virtual: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +371,7 @@ class Lockfile:
         name: The environment's name; not part of its identity.
         recipe: Number of the rules that turn it into bytes.
         interpreter: Its Python, or `NO_INTERPRETER`.
+        virtual: What the conda packages ask of a machine; empty in a lock that is older than these rows.
     """
 
     name: str
@@ -360,6 +381,7 @@ class Lockfile:
     sources: tuple[Source, ...] = ()
     packages: tuple[Package, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
+    virtual: tuple[VirtualPackage, ...] = ()
     system: tuple[SystemPackage, ...] = ()
     captured: tuple[CapturedFile, ...] = ()
     gpu: GpuStack = field(default_factory=GpuStack)
