@@ -83,6 +83,7 @@ class Spec:
     build: str = "0"
     files: Mapping[str, Member]
     depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
     noarch: str = ""
     entry_points: tuple[str, ...] = ()
     suffix: str = ".conda"
@@ -109,6 +110,7 @@ class Spec:
             "build_number": 0,
             "subdir": self.subdir,
             "depends": list(self.depends),
+            **({"constrains": list(self.constrains)} if self.constrains else {}),
             "license": "MIT",
             **({"noarch": self.noarch} if self.noarch else {}),
             **({"python_site_packages_path": self.site_packages} if self.site_packages else {}),
@@ -266,6 +268,11 @@ def small_specs() -> tuple[Spec, ...]:
         Spec(name="twin-a", version="1", files={"share/twin.txt": Member(data=b"a\n"), "share/a": Member(data=b"a")}),
         Spec(name="twin-b", version="1", files={"share/twin.txt": Member(data=b"bb\n"), "share/b": Member(data=b"b")}),
         Spec(name="old", version="9", files=old, suffix=".tar.bz2", old=True),
+        Spec(name="gpu", version="2", files={"share/gpu": Member(data=b"gpu\n")},
+             depends=("__glibc >=2.17,<3.0.a0", "__cuda", "__unix"), constrains=("__cuda >=12", "__osx >=11")),
+        Spec(name="level", version="3", build="2_x86_64_v2", files={"share/level": Member(data=b"v2\n")},
+             depends=("__archspec 1 x86_64_v2",)),
+        Spec(name="future", version="1", files={"share/future": Member(data=b"f\n")}, depends=("__glibc >=2.99",)),
     )  # fmt: skip
 
 
@@ -329,6 +336,7 @@ def install(
             subdir=str(row["subdir"]),
             noarch=row.get("noarch"),  # type: ignore[arg-type]  # a text or nothing
             depends=[str(one) for one in row["depends"]],  # type: ignore[attr-defined]
+            constrains=[str(one) for one in row.get("constrains", [])],  # type: ignore[attr-defined]
             sha256=bytes.fromhex(str(row["sha256"])),
             md5=bytes.fromhex(str(row["md5"])),
             size=int(str(row["size"])),

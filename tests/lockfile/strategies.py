@@ -239,6 +239,9 @@ def sessions() -> SearchStrategy[Session]:
         variables=raw.map(lambda table: {name: reduce_value(name, table[name], roots=("/prefix",)) for name in table}),
         system_blas=texts(),
         gpu=st.just(GpuMachine()) | gpu_machines(),
+        virtual=st.dictionaries(
+            st.sampled_from(["__archspec", "__cuda", "__glibc"]), st.sampled_from(["2.36", "1 x86_64_v3"]), max_size=2
+        ),
     )
 
 
