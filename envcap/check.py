@@ -7,6 +7,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import LockFolder
 from envcap.conda_drift import compare_conda
+from envcap.conda_links import know_links, recall_links
 from envcap.conda_snapshot import complete_conda
 from envcap.drift import (
     Change,
@@ -172,11 +173,14 @@ def _compare_conda(
     if environment.kind != "conda" and not lockfile.conda:
         return 0, [], ()
     try:
-        complete = complete_conda(environment, world, step)
+        links = recall_links(lockfile, world.store)
+        complete = know_links(complete_conda(environment, world, step), world, remembered=links)
     except EnvcapError as error:
         rows = (Unknown(name=row.name, version=row.version, reason=error.message) for row in lockfile.conda)
         return 0, [], tuple(rows)
-    return *compare_conda(lockfile.conda, complete), ()
+    compared, changes, unproved = compare_conda(lockfile.conda, complete)
+    reason = "where a link leads in its archive is unknown, for nobody has it"
+    return compared, changes, tuple(Unknown(name=row.name, version=row.version, reason=reason) for row in unproved)
 
 
 def _compare_unowned(

@@ -206,6 +206,8 @@ class CondaPath:
         placeholder: The prefix that the package was built in, where the file holds it, else empty.
         binary: Whether the placeholder lies in C strings.
         installed_sha256: Hash of the installed bytes as the installer wrote it down, or empty.
+        target: Where a softlink leads in the archive; empty where nobody could tell although the live one is odd; None
+            where nobody was asked.
     """
 
     path: str
@@ -215,6 +217,7 @@ class CondaPath:
     placeholder: str = ""
     binary: bool = False
     installed_sha256: str = ""
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

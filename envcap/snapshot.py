@@ -8,6 +8,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
+from envcap.conda_links import know_links, remember_links
 from envcap.conda_snapshot import complete_conda, lock_conda_packages
 from envcap.conda_virtual import glibc_findings
 from envcap.digest import Digest
@@ -121,7 +122,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        environment = complete_conda(_scan(request, world, step), world, step)
+        environment = know_links(complete_conda(_scan(request, world, step), world, step), world)
     platform = platform_of(environment)
     image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
@@ -184,6 +185,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
         remember_manifests(lockfile, environment, world.store, platform=platform)
+        remember_links(lockfile, environment, world.store)
     findings = (
         *world.session.settings.findings, *world.conda.findings, *environment.findings, *packages.findings,
         *conda.findings, *glibc_findings(lockfile), *unowned.findings,

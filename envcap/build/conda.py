@@ -86,6 +86,8 @@ def _paths(archive: CondaArchive, members: Mapping[str, TarMember], site_package
             raise ArchiveError(f"{archive.name}: it lists {row.path!r}, which it does not hold")
         if row.path in found:
             raise ArchiveError(f"{archive.name}: it lists {row.path!r} twice")
+        if row.kind == SOFTLINK and member and member.kind is EntryKind.SYMLINK:
+            row = replace(row, target=member.target)
         needs_hash = row.kind not in {SOFTLINK, DIRECTORY} and not row.sha256
         found[row.path] = _with_hash(row, member) if needs_hash and member else row
     for point in _points(archive):

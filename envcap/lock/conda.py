@@ -5,7 +5,7 @@ What a record doesn't say (old ones have no hashes) is read from the archive its
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -221,9 +221,9 @@ def _patches(record: CondaRecord, environment: Environment) -> tuple[tuple[Patch
 
 
 def _is_archives(row: CondaPath, file: InstalledFile, environment: Environment) -> bool:
-    """Tell whether a live file is its package's. No record says where a symlink leads: the image ID will tell."""
+    """Tell whether a live file is its package's. Where a symlink leads is asked only of odd ones: `conda_links`."""
     if file.target or row.kind == SOFTLINK:
-        return bool(file.target) and row.kind == SOFTLINK
+        return bool(file.target) and row.kind == SOFTLINK and row.target in {None, file.target}
     if row.kind == ENTRY_POINT:
         return live_entry_point(read_live(file, environment), row.path) is not None
     if not row.placeholder:
@@ -232,7 +232,21 @@ def _is_archives(row: CondaPath, file: InstalledFile, environment: Environment) 
 
 
 def _edits(record: CondaRecord, patches: tuple[Patch, ...]) -> list[Finding]:
-    edited = [patch.path for patch in patches if patch.change == "edited"]
+    unknown = {row.path for row in record.paths if row.target == ""}
+    edited = [patch.path for patch in patches if patch.change == "edited" and patch.path not in unknown]
+    links = [patch for patch in patches if patch.target and patch.path in unknown]
+    return [*_edited(record, edited), *(_unproved(record, patch) for patch in links)]
+
+
+def _unproved(record: CondaRecord, patch: Patch) -> Finding:
+    message = (
+        f"Whether conda's {record.name} had {patch.path} lead to {patch.target} is unknown, for nobody has "
+        f"{record.file}: it is locked as it is"
+    )
+    return Finding(code="conda-link-unproved", message=message, path=patch.path)
+
+
+def _edited(record: CondaRecord, edited: Sequence[str]) -> list[Finding]:
     if not edited:
         return []
     more = f" and {len(edited) - _SHOWN} more" if len(edited) > _SHOWN else ""

@@ -268,6 +268,7 @@ def small_specs() -> tuple[Spec, ...]:
         Spec(name="twin-a", version="1", files={"share/twin.txt": Member(data=b"a\n"), "share/a": Member(data=b"a")}),
         Spec(name="twin-b", version="1", files={"share/twin.txt": Member(data=b"bb\n"), "share/b": Member(data=b"b")}),
         Spec(name="old", version="9", files=old, suffix=".tar.bz2", old=True),
+        Spec(name="alias", version="1", files={"lib/libalias.so": Member(target="libfast.so.1.2")}),
         Spec(name="gpu", version="2", files={"share/gpu": Member(data=b"gpu\n")},
              depends=("__glibc >=2.17,<3.0.a0", "__cuda", "__unix"), constrains=("__cuda >=12", "__osx >=11")),
         Spec(name="level", version="3", build="2_x86_64_v2", files={"share/level": Member(data=b"v2\n")},

@@ -1,0 +1,147 @@
+"""Symlinks of conda packages: what leads elsewhere than in the archive is seen, and the image gets it."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from envcap.lockfile.model import Patch
+from tests.conda.channel import PYTHON, Channel
+from tests.conda.test_drift import drift
+from tests.conda.test_faithful import lock_of, snapshot_and_rebuild
+from tests.conda.world import make_world
+from tests.flow import Flow
+
+LINK = "lib/libfast.so.1"
+NAMES = ("python", "fast", "alias")
+
+
+def lead(flow: Flow, path: str, target: str) -> None:
+    place = flow.prefix / path
+    place.unlink()
+    place.symlink_to(target)
+
+
+def patches(flow: Flow) -> dict[str, tuple[Patch, ...]]:
+    return {row.name: row.patches for row in lock_of(flow).conda if row.patches}
+
+
+def alone(flow: Flow) -> Flow:
+    """The same world with another store, where no channel and no package cache can be reached."""
+    shutil.rmtree(flow.root / "cache", ignore_errors=True)
+    shutil.rmtree(flow.root.parent / "lab")
+    return replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "lonely")})
+
+
+def world_of(channel: Channel, root: Path, names: Sequence[str] = NAMES) -> Flow:
+    """A world whose channel is its own, to be taken away."""
+    shutil.copytree(channel.root, root / "lab")
+    return make_world(root / "world", Channel(root / "lab", channel.specs), names)
+
+
+@pytest.fixture
+def flow(channel: Channel, tmp_path: Path) -> Flow:
+    return world_of(channel, tmp_path)
+
+
+def test_a_link_that_leads_elsewhere_is_a_patch_and_the_image_gets_it(flow: Flow) -> None:
+    lead(flow, LINK, "../include/fast.h")
+
+    snapshot_and_rebuild(flow)
+
+    assert patches(flow) == {"fast": (Patch(path=LINK, change="edited", target="../include/fast.h"),)}
+    assert drift(flow) == []
+
+
+@pytest.mark.parametrize("target", ["./libfast.so.1.2", "../lib/libfast.so.1.2", "/nowhere", "nowhere", "/etc/passwd"])
+def test_another_spelling_and_a_way_out_are_seen_too(flow: Flow, target: str) -> None:
+    lead(flow, LINK, target)
+
+    assert flow.snapshot().status == 0
+
+    assert patches(flow) == {"fast": (Patch(path=LINK, change="edited", target=target),)}
+
+
+def test_an_untouched_link_into_another_package_is_no_patch(flow: Flow) -> None:
+    """Its record has another hash than what lies behind it: the archive settles that."""
+    snapshot_and_rebuild(flow)
+
+    assert patches(flow) == {}
+
+
+def test_check_names_the_link_and_both_ends(flow: Flow) -> None:
+    assert flow.snapshot().status == 0
+    lead(flow, LINK, "nowhere")
+
+    assert drift(flow) == [("target", "fast (conda)", LINK)]
+    answer = flow.run("check", flow.lock, flow.prefix)
+    assert f"{LINK}  (link to nowhere, the lock says link to libfast.so.1.2)" in answer.out
+
+
+def test_check_sees_on_the_snapshots_machine_that_a_link_leads_to_an_equal_file(flow: Flow) -> None:
+    assert flow.snapshot().status == 0
+    lead(flow, "bin/python3", "python")
+
+    assert drift(flow) == [("target", "python (conda)", "bin/python3")]
+
+
+def test_a_patched_link_that_was_led_back_is_told(flow: Flow) -> None:
+    lead(flow, LINK, "nowhere")
+    assert flow.snapshot().status == 0
+    lead(flow, LINK, "libfast.so.1.2")
+
+    assert drift(flow) == [("target", "fast (conda)", LINK)]
+
+
+def test_an_ordinary_environment_asks_for_no_archive(channel: Channel, tmp_path: Path) -> None:
+    flow = alone(world_of(channel, tmp_path, ("python", "fast")))
+
+    assert flow.snapshot().status == 0
+    assert patches(flow) == {}
+    assert drift(flow) == []
+
+
+def test_a_link_that_nobody_can_prove_is_locked_as_it_is(channel: Channel, flow: Flow) -> None:
+    lonely = alone(flow)
+    answer = lonely.snapshot()
+
+    assert answer.status == 0
+    assert patches(flow) == {"alias": (Patch(path="lib/libalias.so", change="edited", target="libfast.so.1.2"),)}
+    assert "Whether conda's alias had lib/libalias.so lead to libfast.so.1.2 is unknown" in " ".join(answer.err.split())
+    assert "Edited since" not in answer.err
+    assert drift(lonely) == []
+    shutil.copytree(channel.root, flow.root.parent / "lab")
+    assert json.loads(flow.run("rebuild", flow.lock, "--json").out)["level"] == "config"
+
+
+def test_a_link_that_nobody_can_prove_is_no_drift_and_no_agreement(flow: Flow) -> None:
+    assert flow.snapshot().status == 0
+
+    answer = alone(flow).run("check", flow.lock, flow.prefix, "--json")
+
+    table = json.loads(answer.out)
+    assert (answer.status, table["changes"]) == (1, [])
+    assert [(row["name"], row["reason"]) for row in table["unknown"]] == [
+        ("alias", "where a link leads in its archive is unknown, for nobody has it")
+    ]
+
+
+def test_a_link_with_the_locks_own_target_is_as_locked_wherever_it_is_checked(flow: Flow) -> None:
+    lead(flow, "bin/python3", "python")
+    lead(flow, "lib/libalias.so", "libfast.so.1")
+    assert flow.snapshot().status == 0
+    assert list(patches(flow)) == ["alias"]
+
+    assert drift(alone(flow)) == []
+
+
+def test_a_file_in_place_of_a_link_is_an_edited_file(flow: Flow) -> None:
+    assert flow.snapshot().status == 0
+    (flow.prefix / "bin/python3").unlink()
+    os.link(flow.prefix / f"bin/python{PYTHON}", flow.prefix / "bin/python3")
+
+    assert drift(flow) == [("edited", "python (conda)", "bin/python3")]
