@@ -1,11 +1,17 @@
-"""Where the symlinks of conda packages lead, by their archives: no record of a prefix says it.
+"""Where the symlinks of conda packages lead, by their archives.
 
-A record has, for a link, the hash of the file behind it. A link that leads to another file is odd, and only then is
-the archive read: from the store, a package cache or the channel. So an untouched environment needs no archive.
-Unseen stays a link that was led to an equal file, until the image ID tells; on the machine of the snapshot, `check`
-sees that too, for the store remembers where each link led.
-Source: CEP 34 (`info/paths.json`: `sha256` of a softlink), conda-build's `build_info_files_json_v1`, for which a link
-to a folder or to nowhere has the hash of nothing.
+What a record says of a link depends on its writer (measured on records of each, `tests/conda/samples`):
+
+- rattler and pixi: `sha256_in_prefix` is the hash of the link's own text, which proves it;
+- conda: `sha256`, that of the file behind it when the package was built, nothing for a folder;
+- mamba and micromamba: `sha256_in_prefix`, that of the file behind it when it was installed;
+- envcap, in an image: none.
+
+A link behind which lies another file is odd, and only for odd ones the archive is read: from the store, a package cache
+or the channel. So an untouched environment needs next to none. Unseen stays, in environments of conda and mamba, a link
+that was led to an equal file, until the image ID tells; on the machine of the snapshot `check` sees that too, for the
+store remembers where each link led.
+Source: CEP 34 (`info/paths.json`), rattler's `install/link.rs`, libmamba's `core/link.cpp`.
 """
 
 import hashlib
@@ -18,7 +24,7 @@ from pathlib import PurePosixPath
 from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import archive_paths
-from envcap.conda.paths import SOFTLINK
+from envcap.conda.paths import HARDLINK, SOFTLINK
 from envcap.conda_snapshot import fetch_conda
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
@@ -48,9 +54,11 @@ def know_links(environment: Environment, world: World, *, remembered: Links | No
     """
     if environment.kind != "conda":
         return environment
+    rows = {row.path: row for record in environment.conda for row in record.paths}
     prefix = _Prefix(
         root=os.path.realpath(environment.prefix),
-        rows={row.path: row for record in environment.conda for row in record.paths},
+        rows=rows,
+        contents=frozenset(row.installed_sha256 or row.sha256 for row in rows.values() if row.kind == HARDLINK),
     )
     records = [_with_targets(record, environment, prefix, world, remembered or {}) for record in environment.conda]
     return replace(environment, conda=tuple(records))
@@ -67,7 +75,7 @@ def remember_links(lockfile: Lockfile, environment: Environment, store: Store) -
         file.path: file.target
         for record in environment.conda
         for file in record.files
-        if file.target and file.path not in patched
+        if file.target and file.path not in patched and f"{file.path}{file.target}".isprintable()
     }
     if 0 < len(links) < _MOST:
         store.actions.put(_lock_key(lockfile), _encode(links))
@@ -80,10 +88,24 @@ def recall_links(lockfile: Lockfile, store: Store) -> Links:
 
 @dataclass(frozen=True, slots=True)
 class _Prefix:
-    """A live prefix, real path, and what the records have in it."""
+    """A live prefix, real path, what the records have in it, and the hashes of all regular files."""
 
     root: str
     rows: Mapping[str, CondaPath]
+    contents: frozenset[str]
+
+    def is_edited(self, row: CondaPath, target: str) -> bool:
+        """Tell whether a row has the hash of its link's text, and the live link another one.
+
+        rattler alone writes both hashes, and the second is that of no file.
+        """
+        text = row.installed_sha256
+        return (
+            bool(row.sha256 and text)
+            and text != row.sha256
+            and text not in self.contents
+            and not _is_proved(row, target)
+        )
 
     def is_odd(self, row: CondaPath, target: str) -> bool:
         """Tell whether a link leads elsewhere than its record lets expect."""
@@ -93,10 +115,13 @@ class _Prefix:
         real = os.path.realpath(f"{self.root}/{row.path}")
         if not PurePosixPath(real).is_relative_to(self.root):
             return True
-        if not os.path.isfile(real):  # noqa: PTH113  # a string, as the rest of this
-            return row.sha256 not in {"", _NOTHING}
+        hashes = {row.sha256, row.installed_sha256} - {""}
+        if not hashes:
+            return False
+        if not os.path.isfile(real):  # noqa: PTH113
+            return _NOTHING not in hashes
         behind = self.rows.get(os.path.relpath(real, self.root))
-        return behind is None or not row.sha256 or behind.sha256 != row.sha256
+        return behind is None or hashes.isdisjoint({behind.sha256, behind.installed_sha256})
 
 
 def _with_targets(
@@ -109,15 +134,21 @@ def _with_targets(
     key = action_key("conda-links", {"sha256": record.sha256, "site-packages": environment.site_packages})
     known = _decode(world.store.recall(key))
     if known is None:
-        odd = [row.path for row in links if row.path not in remembered and prefix.is_odd(row, live[row.path])]
         found = {row.path: remembered[row.path] for row in links if row.path in remembered}
-        if odd:  # what nobody can tell stays empty: see `CondaPath`
-            found |= dict.fromkeys(odd, "")
-            found |= _read(record, environment, world, key)
+        left = [row for row in links if row.path not in found]
+        found |= {row.path: live[row.path] for row in left if _is_proved(row, live[row.path])}
+        edited = {row.path: f"sha256:{row.installed_sha256}" for row in left if prefix.is_edited(row, live[row.path])}
+        odd = [row.path for row in left if row.path not in found and prefix.is_odd(row, live[row.path])]
+        if odd or edited:  # what nobody can tell stays empty: see `CondaPath`
+            found |= {**dict.fromkeys(odd, ""), **edited, **_read(record, environment, world, key)}
     else:
         found = {row.path: known.get(row.path, "") for row in links}
     paths = (replace(row, target=found[row.path]) if row.path in found else row for row in record.paths)
     return replace(record, paths=tuple(paths))
+
+
+def _is_proved(row: CondaPath, target: str) -> bool:
+    return row.installed_sha256 == hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read(record: CondaRecord, environment: Environment, world: World, key: Digest) -> dict[str, str]:

@@ -17,7 +17,7 @@ from envcap.world import open_world
 SHORT: Final = DiffLimits(files=5, lines=12)
 """What a summary shows."""
 
-WHOLE: Final = DiffLimits(files=10_000, lines=1000)
+WHOLE: Final = DiffLimits(files=10_000, lines=1000, conda=16 << 30)
 """What is shown when it is asked for."""
 
 _NAMES = 20

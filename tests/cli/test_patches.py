@@ -176,8 +176,7 @@ def test_without_the_artifact_the_names_are_shown_and_what_is_missing(patched: F
     assert shown.status == 0
     assert "    edited   " in shown.out
     assert (
-        "(the diff needs beta-2.1-py3-none-any.whl, which is not on this machine"
-        " (`envcap show --patches` asks the index))"
+        "(the diff needs beta-2.1-py3-none-any.whl, which is not on this machine (`envcap show --patches` asks for it))"
     ) in shown.out
     asked = patched.run("show", patched.lock, "--patches")
     assert asked.status == 0

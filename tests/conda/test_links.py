@@ -3,14 +3,16 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envcap.lockfile.model import Patch
 from tests.conda.channel import PYTHON, Channel
+from tests.conda.test_bad_input import edit
 from tests.conda.test_drift import drift
 from tests.conda.test_faithful import lock_of, snapshot_and_rebuild
 from tests.conda.world import make_world
@@ -30,6 +32,36 @@ def patches(flow: Flow) -> dict[str, tuple[Patch, ...]]:
     return {row.name: row.patches for row in lock_of(flow).conda if row.patches}
 
 
+def as_conda_writes(row: dict[str, Any]) -> None:
+    """Leave the hash of the file behind a link when the package was built."""
+    row.pop("sha256_in_prefix", None)
+
+
+def as_mamba_writes(row: dict[str, Any]) -> None:
+    """Leave the hash of the file behind a link when it was installed."""
+    row["sha256_in_prefix"] = row.pop("sha256")
+
+
+def as_envcap_writes(row: dict[str, Any]) -> None:
+    """Leave nothing of a link but that it is one."""
+    row.pop("sha256", None)
+    row.pop("sha256_in_prefix", None)
+
+
+def rewrite(flow: Flow, change: Callable[[dict[str, Any]], None]) -> Flow:
+    """Change the rows of links in all records."""
+
+    def edited(table: dict[str, Any]) -> None:
+        for row in table["paths_data"]["paths"]:
+            if row["path_type"] == "softlink":
+                change(row)
+
+    for name in ("python", "fast", "alias"):
+        if list((flow.prefix / "conda-meta").glob(f"{name}-*.json")):
+            edit(flow, name, edited)
+    return flow
+
+
 def alone(flow: Flow) -> Flow:
     """The same world with another store, where no channel and no package cache can be reached."""
     shutil.rmtree(flow.root / "cache", ignore_errors=True)
@@ -45,7 +77,7 @@ def world_of(channel: Channel, root: Path, names: Sequence[str] = NAMES) -> Flow
 
 @pytest.fixture
 def flow(channel: Channel, tmp_path: Path) -> Flow:
-    return world_of(channel, tmp_path)
+    return rewrite(world_of(channel, tmp_path), as_conda_writes)
 
 
 def test_a_link_that_leads_elsewhere_is_a_patch_and_the_image_gets_it(flow: Flow) -> None:
@@ -97,12 +129,40 @@ def test_a_patched_link_that_was_led_back_is_told(flow: Flow) -> None:
     assert drift(flow) == [("target", "fast (conda)", LINK)]
 
 
-def test_an_ordinary_environment_asks_for_no_archive(channel: Channel, tmp_path: Path) -> None:
-    flow = alone(world_of(channel, tmp_path, ("python", "fast")))
+@pytest.mark.parametrize("writer", [as_conda_writes, as_mamba_writes, as_envcap_writes])
+def test_an_ordinary_environment_asks_for_no_archive(
+    channel: Channel, tmp_path: Path, writer: Callable[[dict[str, Any]], None]
+) -> None:
+    flow = alone(rewrite(world_of(channel, tmp_path, ("python", "fast")), writer))
 
     assert flow.snapshot().status == 0
     assert patches(flow) == {}
     assert drift(flow) == []
+
+
+@pytest.mark.parametrize("writer", [as_conda_writes, as_mamba_writes])
+def test_a_link_to_another_file_is_odd_whoever_wrote_the_record(
+    channel: Channel, tmp_path: Path, writer: Callable[[dict[str, Any]], None]
+) -> None:
+    flow = rewrite(world_of(channel, tmp_path, ("python", "fast")), writer)
+    lead(flow, LINK, "../include/fast.h")
+
+    assert flow.snapshot().status == 0
+    assert patches(flow) == {"fast": (Patch(path=LINK, change="edited", target="../include/fast.h"),)}
+
+
+def test_rattlers_record_proves_a_link_by_itself(channel: Channel, tmp_path: Path) -> None:
+    """It has the hash of the link's text, also of one into another package or to an equal file."""
+    flow = alone(world_of(channel, tmp_path))
+    assert flow.snapshot().status == 0
+    assert patches(flow) == {}
+    other = replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "third")})
+    lead(flow, "bin/python3", "python")
+
+    assert drift(other) == [("target", "python (conda)", "bin/python3")]
+    answer = other.snapshot()
+    assert patches(flow) == {"python": (Patch(path="bin/python3", change="edited", target="python"),)}
+    assert "Edited since conda installed python: bin/python3" in " ".join(answer.err.split())
 
 
 def test_a_link_that_nobody_can_prove_is_locked_as_it_is(channel: Channel, flow: Flow) -> None:
