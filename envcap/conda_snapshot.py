@@ -2,15 +2,16 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import archive_paths
 from envcap.conda.channel import channel_url, source_name
+from envcap.conda.paths import read_written, write_path
 from envcap.digest import Digest
-from envcap.environment import CondaRecord, Environment
+from envcap.environment import CondaPath, CondaRecord, Environment
 from envcap.errors import EnvcapError, MissingArtifactError
 from envcap.lock.conda import LockedConda, complete_record, is_complete, lock_conda
 from envcap.lockfile.model import Artifact
@@ -21,6 +22,8 @@ from envcap.store.actions import action_key
 from envcap.world import World
 
 _LARGEST = 16 << 30
+_MANY = 30_000
+"""Files of a package, from which on its table is not remembered: a record of the store would be too large."""
 
 
 def complete_conda(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> Environment:
@@ -51,6 +54,10 @@ def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
 
 
 def _complete(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:
+    key = action_key("conda-paths", {"sha256": record.sha256, "site-packages": environment.site_packages})
+    known = _recalled(world.store.recall(key)) if record.sha256 and record.size >= 0 else None
+    if known is not None:
+        return complete_record(record, sha256=record.sha256, size=record.size, paths=known)
     why = f"its record has {_lack(record)}, and nobody has the archive"
     digest, size = fetch_conda(record, world, why=why, trusted=True)
     with (
@@ -59,7 +66,15 @@ def _complete(record: CondaRecord, environment: Environment, world: World) -> Co
     ):
         archive = open_conda(reader, name=record.file, spool=spool)
         paths = archive_paths(archive, environment.site_packages)
+    if len(paths) < _MANY:
+        world.store.actions.put(key, {"paths": [write_path(row) for row in paths]})
     return complete_record(record, sha256=digest.hex, size=size, paths=paths)
+
+
+def _recalled(value: Mapping[str, object] | None) -> list[CondaPath] | None:
+    rows = (value or {}).get("paths")
+    found = [read_written(row) for row in rows] if isinstance(rows, list) else [None]
+    return None if None in found else [row for row in found if row]
 
 
 def fetch_conda(record: CondaRecord, world: World, *, why: str, trusted: bool) -> tuple[Digest, int]:
@@ -122,4 +137,4 @@ def _download(url: str, record: CondaRecord, world: World) -> tuple[Digest, int,
 def _lack(record: CondaRecord) -> str:
     if not record.sha256:
         return "no sha256"
-    return "no size" if record.size < 0 else "no hashes of its files"
+    return "no size" if record.size < 0 else "not all that proves its files"

@@ -4,6 +4,7 @@ Source: CEP 34 (contents of conda packages), conda's `models/package_info.py` (`
 """
 
 import re
+from dataclasses import replace
 
 from envcap.digest import is_sha256
 from envcap.environment import CondaPath
@@ -34,6 +35,23 @@ def read_path(row: object) -> CondaPath | None:
         binary=has_placeholder and mode == BINARY,
         installed_sha256=_sha256(row.get("sha256_in_prefix")),
     )
+
+
+def write_path(row: CondaPath) -> dict[str, object]:
+    """Write one row in the same words, as far as it has a value; `target` is ours."""
+    table: dict[str, object] = {"_path": row.path, "path_type": row.kind}
+    table |= {"sha256": row.sha256} if row.sha256 else {}
+    table |= {"size_in_bytes": row.size} if row.size >= 0 else {}
+    if row.placeholder:
+        table |= {"prefix_placeholder": row.placeholder, "file_mode": BINARY if row.binary else TEXT}
+    return table | ({"target": row.target} if row.target is not None else {})
+
+
+def read_written(row: object) -> CondaPath | None:
+    """Read a row that `write_path` wrote; None for any other."""
+    found = read_path(row)
+    target = row.get("target") if isinstance(row, dict) else None
+    return replace(found, target=target) if found and isinstance(target, str) else found
 
 
 def is_generated_row(row: object) -> bool:

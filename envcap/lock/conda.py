@@ -154,9 +154,16 @@ def check_without_python(environment: Environment) -> None:
 
 
 def is_complete(record: CondaRecord) -> bool:
-    """Tell whether a record pins its archive and proves its files by itself."""
-    unproved = any(row.kind == HARDLINK and not row.sha256 for row in record.paths)
-    return bool(record.sha256) and record.size >= 0 and not unproved
+    """Tell whether a record pins its archive and proves its files by itself.
+
+    mamba's don't say which files hold the prefix: their hash in the prefix is another than in the archive.
+    """
+    return bool(record.sha256) and record.size >= 0 and not any(map(_is_unproved, record.paths))
+
+
+def _is_unproved(row: CondaPath) -> bool:
+    moved = row.installed_sha256 not in {"", row.sha256} and not row.placeholder
+    return row.kind == HARDLINK and (not row.sha256 or moved)
 
 
 def complete_record(record: CondaRecord, *, sha256: str, size: int, paths: Iterable[CondaPath]) -> CondaRecord:

@@ -91,7 +91,9 @@ def scan_environment(
         installed = read_installed(reader, sites, roots)
         # The records are read before the hashes are waited for: arguments are evaluated from the left.
         conda = (
-            assign_conda_owners(reader, read_conda_records(reader), installed, hashing.result()[0])
+            assign_conda_owners(
+                reader, read_conda_records(reader, site_packages=main_site), installed, hashing.result()[0]
+            )
             if is_conda
             else None
         )

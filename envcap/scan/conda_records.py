@@ -6,10 +6,11 @@ one finding, and its files are nobody's. Source: CEP draft "prefix records"; con
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from envcap.conda.channel import FILE, SUBDIR, channel_name, channel_url, split_url
-from envcap.conda.paths import is_generated_row, read_path
+from envcap.conda.paths import is_generated_row, place_noarch, read_path
 from envcap.digest import is_sha256
 from envcap.environment import CondaPath, CondaRecord
 from envcap.scan.distributions import children
@@ -21,14 +22,19 @@ _LIMIT = 128 << 20
 _SUFFIXES = (".conda", ".tar.bz2")
 
 
-def read_conda_records(reader: TreeReader) -> tuple[CondaRecord, ...]:
-    """Read all records, sorted by name; what is odd becomes a finding of the reader."""
+def read_conda_records(reader: TreeReader, *, site_packages: str = "") -> tuple[CondaRecord, ...]:
+    """Read all records, sorted by name; what is odd becomes a finding of the reader.
+
+    Args:
+        reader: Reads the prefix.
+        site_packages: Where the files of noarch Python packages lie: conda writes them as they are in the archive.
+    """
     found: dict[str, CondaRecord] = {}
     for name in children(reader.tree, FOLDER):
         path = f"{FOLDER}/{name}"
         if not name.endswith(".json") or name.startswith(".") or path not in reader.tree.files:
             continue
-        record = _read(reader, path)
+        record = _read(reader, path, site_packages)
         if record is None:
             continue
         if record.name in found:
@@ -39,7 +45,7 @@ def read_conda_records(reader: TreeReader) -> tuple[CondaRecord, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _read(reader: TreeReader, path: str) -> CondaRecord | None:
+def _read(reader: TreeReader, path: str, site_packages: str) -> CondaRecord | None:
     data = reader.read(path, limit=_LIMIT)
     if data is None:
         return None
@@ -57,7 +63,7 @@ def _read(reader: TreeReader, path: str) -> CondaRecord | None:
         message = f"The conda record {path} names no package with version, build, folder and file: it is left out"
         reader.note("conda-record-invalid", message, path)
         return None
-    channel = _channel(table)
+    channel, noarch = _channel(table), _noarch(table.get("noarch"))
     return CondaRecord(
         name=identity[0],
         version=identity[1],
@@ -70,16 +76,16 @@ def _read(reader: TreeReader, path: str) -> CondaRecord | None:
         size=_count(table.get("size"), -1),
         md5=_hex(table.get("md5"), 32),
         sha256=_hex(table.get("sha256"), 64),
-        noarch=_noarch(table.get("noarch")),
+        noarch=noarch,
         requested=_requested(table),
         depends=_texts(table.get("depends")),
         constrains=_texts(table.get("constrains")),
         directory=path,
-        paths=_paths(reader, table, path),
+        paths=_paths(reader, table, path, site_packages if noarch == "python" else ""),
     )
 
 
-def _paths(reader: TreeReader, table: Mapping[str, object], path: str) -> tuple[CondaPath, ...]:
+def _paths(reader: TreeReader, table: Mapping[str, object], path: str, site: str) -> tuple[CondaPath, ...]:
     """Read the rows of `paths_data`, or, in old records, the names in `files`; bytecode is left out."""
     data = table.get("paths_data")
     rows = data.get("paths") if isinstance(data, dict) else None
@@ -93,6 +99,7 @@ def _paths(reader: TreeReader, table: Mapping[str, object], path: str) -> tuple[
         if read is None:
             odd += not is_generated_row(row)
         elif not is_bytecode(read.path):
+            read = replace(read, path=place_noarch(read.path, site)) if site else read
             found[read.path] = read
     if odd:
         reader.note("conda-record-odd", f"{odd} files of the conda record {path} have no usable path: left out", path)

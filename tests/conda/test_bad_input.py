@@ -208,7 +208,7 @@ def test_show_and_verify_name_edited_files_of_conda(channel: Channel, tmp_path: 
 
     assert "fast (conda) 3.0\n    edited   include/fast.h" in taken.out
     shown = flow.run("show", flow.lock, "--patches")
-    assert "edited   include/fast.h\n      (not compared: it is a file of a conda package)" in shown.out, shown.out
+    assert "edited   include/fast.h\n      @@ -1 +1 @@\n      -int fast;\n      +mine\n" in shown.out, shown.out
 
 
 def test_an_export_says_that_conda_packages_are_not_in_it(locked: Flow) -> None:

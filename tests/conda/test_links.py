@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from envcap.lockfile.model import Patch
-from tests.conda.channel import PYTHON, Channel
+from tests.conda.channel import PYTHON, SITE, Channel
 from tests.conda.test_bad_input import edit
 from tests.conda.test_drift import drift
 from tests.conda.test_faithful import lock_of, snapshot_and_rebuild
-from tests.conda.world import make_world
+from tests.conda.world import EVERYTHING, make_world
 from tests.flow import Flow
 
 LINK = "lib/libfast.so.1"
@@ -39,13 +39,46 @@ def as_conda_writes(row: dict[str, Any]) -> None:
 
 def as_mamba_writes(row: dict[str, Any]) -> None:
     """Leave the hash of the file behind a link when it was installed."""
-    row["sha256_in_prefix"] = row.pop("sha256")
+    if "sha256" in row:  # none in what was made of a package that is older than `info/paths.json`
+        row["sha256_in_prefix"] = row.pop("sha256")
 
 
 def as_envcap_writes(row: dict[str, Any]) -> None:
     """Leave nothing of a link but that it is one."""
     row.pop("sha256", None)
     row.pop("sha256_in_prefix", None)
+
+
+def all_as_conda_writes(table: dict[str, Any]) -> None:
+    """Give the files of noarch Python packages as they are in the archive."""
+    for row in table["paths_data"]["paths"]:
+        if row["path_type"] == "softlink":
+            as_conda_writes(row)
+        if table.get("noarch") == "python":
+            path = row["_path"].replace(SITE, "site-packages")
+            row["_path"] = path.replace("bin/tool-script", "python-scripts/tool-script")
+
+
+def all_as_mamba_writes(table: dict[str, Any]) -> None:
+    """Leave out which files hold the prefix."""
+    for row in table["paths_data"]["paths"]:
+        row.pop("prefix_placeholder", None)
+        row.pop("file_mode", None)
+        if row["path_type"] == "softlink":
+            as_mamba_writes(row)
+
+
+@pytest.mark.parametrize("writer", [all_as_conda_writes, all_as_mamba_writes])
+def test_an_environment_of_another_tool_gives_the_same_image(
+    channel: Channel, locked: Flow, tmp_path: Path, writer: Callable[[dict[str, Any]], None]
+) -> None:
+    flow = make_world(tmp_path / "world", channel)
+    for name in EVERYTHING:
+        edit(flow, name, writer)
+
+    assert snapshot_and_rebuild(flow) == lock_of(locked).expected[0].image_id
+    assert patches(flow) == {}
+    assert drift(flow) == []
 
 
 def rewrite(flow: Flow, change: Callable[[dict[str, Any]], None]) -> Flow:

@@ -72,6 +72,9 @@ def test_what_conda_itself_writes_is_read_alike(prefix: Path) -> None:
         table["track_features"] = ""
         for row in table["paths_data"]["paths"]:
             row.setdefault("sha256_in_prefix", row.get("sha256"))
+            row["_path"] = (
+                row["_path"].replace(SITE, "site-packages").replace("bin/tool-script", "python-scripts/tool-script")
+            )
         table["paths_data"]["paths"].append({"_path": f"{SITE}/tool/__pycache__/x.pyc", "path_type": "pyc_file"})
 
     edit(prefix, "tool", as_conda)
@@ -81,6 +84,8 @@ def test_what_conda_itself_writes_is_read_alike(prefix: Path) -> None:
     assert (after.channel, after.file, after.files, after.sha256) == (
         (before.channel, before.file, before.files, before.sha256)
     )
+    assert [row.path for row in after.paths] == [row.path for row in before.paths]
+    assert (scan(prefix).distributions, scan(prefix).unowned) == ((), ())
 
 
 @pytest.mark.parametrize(
