@@ -9,7 +9,7 @@ from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import archive_paths
 from envcap.conda.channel import channel_url, source_name
-from envcap.conda.paths import read_written, write_path
+from envcap.conda.paths import HARDLINK, read_written, write_path
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
 from envcap.errors import EnvcapError, MissingArtifactError
@@ -137,4 +137,7 @@ def _download(url: str, record: CondaRecord, world: World) -> tuple[Digest, int,
 def _lack(record: CondaRecord) -> str:
     if not record.sha256:
         return "no sha256"
-    return "no size" if record.size < 0 else "not all that proves its files"
+    if record.size < 0:
+        return "no size"
+    unhashed = any(row.kind == HARDLINK and not row.sha256 for row in record.paths)
+    return "no hashes of its files" if unhashed else "no word of which files hold the prefix (as mamba writes it)"

@@ -15,7 +15,11 @@ _PLAIN = frozenset({"__linux", "__unix"})
 
 def virtual_texts(lockfile: Lockfile) -> tuple[str, str]:
     """Say what is asked for, and what the snapshot's machine had; that it is Linux goes without saying."""
-    asked = [f"{_wish(row)} ({named(row)})" for row in wanted_virtual(lockfile) if row.wanted or row.name not in _PLAIN]
+    asked = [
+        f"{_wish(row)}{', where there is one' if row.optional else ''} ({named(row)})"
+        for row in wanted_virtual(lockfile)
+        if row.wanted or row.name not in _PLAIN
+    ]
     had = [f"{name} {fact}" for name, fact in sorted(lockfile.session.virtual.items()) if name != "__unix"]
     return "; ".join(asked), ", ".join(had)
 

@@ -81,6 +81,25 @@ def test_an_environment_of_another_tool_gives_the_same_image(
     assert drift(flow) == []
 
 
+def test_a_record_of_mamba_needs_its_archive_once(channel: Channel, tmp_path: Path) -> None:
+    flow = world_of(channel, tmp_path, ("python", "tool"))
+    for name in ("python", "tool"):
+        edit(flow, name, all_as_mamba_writes)
+    assert flow.snapshot().status == 0
+    shutil.rmtree(flow.root / "cache")
+    shutil.rmtree(flow.root.parent / "lab")
+
+    assert drift(flow) == []
+    lonely = replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "lonely")})
+    answer = lonely.snapshot()
+    assert answer.status == 1
+    assert "Can't pin python-" in answer.err
+    assert (
+        "its record has no word of which files hold the prefix (as mamba writes it), and nobody has the archive"
+        in " ".join(answer.err.split())
+    )
+
+
 def rewrite(flow: Flow, change: Callable[[dict[str, Any]], None]) -> Flow:
     """Change the rows of links in all records."""
 

@@ -228,6 +228,7 @@ def test_show_says_both(flow: Flow) -> None:
     shown = " ".join(flow.run("show", flow.lock).out.split())
 
     assert "__glibc >=2.17,<3.0.a0 (gpu)" in shown
+    assert "__cuda >=12, where there is one (gpu)" in shown
     assert "__cuda 12.4" in shown
 
 
