@@ -187,7 +187,8 @@ class _Comparison:
         bare = replace(package, patches=())
         with FileReader(self._pinned.conda(package)) as reader, tempfile.TemporaryFile(dir=self._scratch) as spool:
             archive = open_conda(reader, name=package.file, spool=spool)
-            entries = conda_entries(archive, bare, site_packages=self._layout.site_packages, blobs=self._pinned)
+            site = self._layout.site_packages
+            entries = conda_entries(archive, bare, site_packages=site, blobs=self._pinned, spool=spool)
             return {entry.path: _in_memory(entry) for entry in entries if entry.path in wanted}
 
     def _originals(self, archive: ZipArchive, package: Package, file: str) -> dict[str, Entry]:
