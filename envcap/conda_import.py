@@ -40,7 +40,7 @@ from envcap.plan import EnvironmentLayer, ImagePlan, PackagesLayer, conda_layers
 from envcap.recipe import CONDA_ROOT, MAX_LAYERS, RECIPE
 from envcap.sources.conda_locator import CONDA_CHANNEL
 from envcap.wheel.layout import layout_of
-from envcap.world import Reporter, World
+from envcap.world import Reporter, World, no_gpu
 
 _SETTINGS = ("CONDA", "ENVCAP_", "MAMBA", "PIP_", "UV_")
 _FREE_THREADED = re.compile(r"_cp(3[0-9]{1,3}t)\Z")
@@ -98,7 +98,7 @@ def linked_environment(listing: Listing, *, name: str, platform: str, world: Wor
 def without_session(world: World) -> World:
     """Leave out the variables of this shell and the facts of this machine: the file knows nothing of them."""
     environ = {key: value for key, value in world.machine.environ.items() if key in _PLAIN or key.startswith(_SETTINGS)}
-    return replace(world, machine=replace(world.machine, environ=environ, virtual=dict))
+    return replace(world, machine=replace(world.machine, environ=environ, virtual=dict, gpu=no_gpu))
 
 
 def name_channels(lockfile: Lockfile, listing: Listing, *, default: str) -> Lockfile:

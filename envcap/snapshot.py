@@ -15,6 +15,7 @@ from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
 from envcap.files import FileContent
+from envcap.gpu_snapshot import lock_gpu
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
 from envcap.live_scan import LivePlace, scan_live
@@ -157,6 +158,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         )
         pins = pins_of(request.previous)
         system, system_sources, system_findings = pin_system(needs, platform, request.suite, pins, world)
+    gpu = lock_gpu(environment, {row.name for row in system}, world.machine.gpu)
     blas = find_blas(environment)
     session, session_findings = lock_session(environment, blas, world.machine.environ)
     lockfile = Lockfile(
@@ -179,8 +181,9 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         virtual=required_virtual(conda.packages),
         system=system,
         captured=unowned.files,
+        gpu=gpu.stack,
         image=image,
-        session=replace(session, virtual=world.machine.virtual() if conda.packages else {}),
+        session=replace(session, gpu=gpu.machine, virtual=world.machine.virtual() if conda.packages else {}),
     )
     with talk.step("Computing the image ID") as step:
         prediction = predict(lockfile, platform, environment, world, step)
@@ -192,6 +195,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *(revision_findings(origin_of(environment.interpreter), system) if interpreter.origin == "debian" else ()),
         *host_code_findings(results, environment.prefix), *session_findings, *r_package_findings(environment),
+        *gpu.findings,
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from envcap.digest import Digest
+from envcap.environment import Finding
 from envcap.errors import SourceError, StoreError
+from envcap.gpu.model import GpuMachine
 from envcap.interpreter import find_python_mirror
 from envcap.sources.conda_settings import CondaSettings, find_conda_settings
 from envcap.sources.debian_archive import DebianAccess
@@ -32,6 +34,11 @@ class Reporter(Protocol):
         """Open one step; it gives a function that takes what is done, how far, and of how much."""
 
 
+def no_gpu() -> tuple[GpuMachine, tuple[Finding, ...]]:
+    """Answer for a machine of whose GPUs nothing shall be known."""
+    return GpuMachine(), ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What the process was started with.
@@ -46,6 +53,7 @@ class Machine:
         jobs: Threads for work that keeps a core busy.
         now: Seconds since the epoch.
         virtual: Gives conda's virtual packages of the machine: version, and build behind a space. Empty: not known.
+        gpu: Asks for the machine's GPUs and drivers, and what is odd about them.
     """
 
     environ: Mapping[str, str]
@@ -57,6 +65,7 @@ class Machine:
     jobs: int = 2
     now: int = 0
     virtual: Callable[[], Mapping[str, str]] = dict
+    gpu: Callable[[], tuple[GpuMachine, tuple[Finding, ...]]] = no_gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

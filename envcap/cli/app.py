@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Care for the content store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store")
+gpu_app = typer.Typer(help="Ask what GPUs a lock runs on.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(gpu_app, name="gpu")
 
 StoreOption = Annotated[
     Path | None,
@@ -189,12 +191,21 @@ def check(
         int, typer.Option("--max-unowned", metavar="MB", help="Limit that the snapshot was taken with.")
     ] = 50,
     user_site: UserSiteOption = None,
+    machine_only: Annotated[
+        bool, typer.Option("--machine", help="Check only whether this machine will do, before anything is fetched.")
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", metavar="NAME", help="Ask about a machine with this GPU, such as `H100`, instead.")
+    ] = "",
+    driver: Annotated[
+        str, typer.Option("--driver", metavar="VERSION", help="... and this driver [default: the newest for it].")
+    ] = "",
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that a live environment still is what its lock says; status 3 and the drift if not."""
+    """Check that a live environment still is what its lock says, and that this machine will do; status 3 if not."""
     from envcap.cli.check import CheckOptions, check_command  # noqa: PLC0415  # commands load when they run
 
     check_command(
@@ -204,6 +215,9 @@ def check(
             full=full,
             max_unowned=max_unowned,
             user_site=user_site,
+            machine_only=machine_only,
+            gpu=gpu,
+            driver=driver,
             index=tuple(index or ()),
             offline=offline,
             store=store,
@@ -304,6 +318,14 @@ def import_file(
         store=store, as_json=as_json,
     )  # fmt: skip
     import_command(options)
+
+
+@gpu_app.command("where")
+def gpu_where(lock: LockArgument, as_json: JsonOption = False) -> None:
+    """List the GPU models and driver branches on which a lock runs, and what excludes the others."""
+    from envcap.cli.gpu import where_command  # noqa: PLC0415  # commands load when they run
+
+    where_command(lock, as_json=as_json)
 
 
 @store_app.command("path")

@@ -9,17 +9,21 @@ from pathlib import Path
 
 from envcap.blobs import LockFolder, open_lock
 from envcap.check import CheckRequest, Drift, check_environment
+from envcap.cli.facts import warn_of_weak_cpu
+from envcap.cli.gpu import judge_preflight, preflight_of, preflight_table, report_preflight
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import table_of, unmet_here, warn_of_virtual
 from envcap.drift import Change, Kind
-from envcap.errors import DifferenceError, MissingArtifactError
+from envcap.errors import DifferenceError, MissingArtifactError, UsageError
+from envcap.gpu.preflight import Preflight
 from envcap.live_scan import LivePlace
 from envcap.lockfile.document import environment_digest
-from envcap.lockfile.model import Package
+from envcap.lockfile.model import Lockfile, Package
+from envcap.rebuild import choose_platform
 from envcap.render import columns, counted
 from envcap.scan import find_prefix
-from envcap.world import open_world
+from envcap.world import Machine, open_world
 
 _SHOWN = 12
 """Files named of one package; `--json` has them all."""
@@ -34,6 +38,9 @@ class CheckOptions:
     full: bool
     max_unowned: int
     user_site: bool | None
+    machine_only: bool
+    gpu: str
+    driver: str
     index: tuple[str, ...]
     offline: bool
     store: Path | None
@@ -41,10 +48,10 @@ class CheckOptions:
 
 
 def check_command(options: CheckOptions) -> None:
-    """Check an environment against a lock.
+    """Check an environment against a lock, and this machine's GPU; or a machine alone.
 
     Raises:
-        DifferenceError: The environment has drifted.
+        DifferenceError: The environment has drifted, or its GPU code will not run.
         MissingArtifactError: Nothing has drifted, but some packages could not be compared.
         EnvcapError: The lock or the environment can't be read.
     """
@@ -52,19 +59,50 @@ def check_command(options: CheckOptions) -> None:
     talk = Talk()
     folder = open_lock(options.lock)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
+    if options.machine_only or options.gpu or options.driver:
+        _check_machine(options, folder, machine, talk)
+        return
     found = find_prefix(options.prefix, machine.environ)
     prefix, executable = found.prefix, found.executable if found.kind == "system" else None
     place = LivePlace(prefix=prefix, executable=executable, user_site=options.user_site)
     request = CheckRequest(place=place, full=options.full, max_unowned=options.max_unowned * 1_000_000)
     with open_world(machine, prefix=prefix) as world:
         drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())
+    verdict, gpus, odd = preflight_of(folder.lockfile, machine, gpu="", driver="")
     if options.as_json:
-        lacking = table_of(unmet_here(folder.lockfile, machine))
-        print_data(json.dumps({**_as_json(drift, folder, prefix), **({"lacking": lacking} if lacking else {})}))
+        print_data(json.dumps({**_as_json(drift, folder, prefix), **_machine_table(folder.lockfile, machine, verdict)}))
     else:
         _report(drift, folder, time.monotonic() - started, talk)
         warn_of_virtual(folder.lockfile, machine, talk)
+        report_preflight(verdict, gpus, odd, talk)
     _judge(drift, options.lock, prefix)
+    judge_preflight(verdict, folder.lockfile, asked=False)
+
+
+def _check_machine(options: CheckOptions, folder: LockFolder, machine: Machine, talk: Talk) -> None:
+    """Judge a machine alone: this one before anything is fetched, or one by the names of its GPU and driver."""
+    if options.prefix:
+        raise UsageError(
+            "`--machine`, `--gpu` and `--driver` ask about a machine alone", hint=f"leave out {options.prefix}"
+        )
+    lockfile = folder.lockfile
+    verdict, gpus, odd = preflight_of(lockfile, machine, gpu=options.gpu, driver=options.driver)
+    if options.as_json:
+        table = {"lock": str(folder.path), "digest": str(environment_digest(lockfile))}
+        print_data(json.dumps({**table, **_machine_table(lockfile, machine, verdict)}))
+    else:
+        if not options.gpu:
+            warn_of_weak_cpu(lockfile, choose_platform(lockfile, ""), talk)
+            warn_of_virtual(lockfile, machine, talk)
+        report_preflight(verdict, gpus, odd, talk)
+        if verdict is None:
+            print_data("The lock wants no GPU")
+    judge_preflight(verdict, lockfile, asked=bool(options.gpu))
+
+
+def _machine_table(lockfile: Lockfile, machine: Machine, verdict: Preflight | None) -> dict[str, object]:
+    lacking = table_of(unmet_here(lockfile, machine))
+    return {**({"lacking": lacking} if lacking else {}), **preflight_table(verdict)}
 
 
 def _judge(drift: Drift, lock: Path, prefix: Path) -> None:

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from envcap.cli.gpu import gpu_rows
 from envcap.cli.talk import Talk
 from envcap.cli.virtual import virtual_texts
 from envcap.cpu import is_below, level_of_machine
@@ -34,6 +35,7 @@ def fact_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
         *_lines("conda asks", asked),
         *_lines("machine had", had),
         ("CPU", f"{facts.cpu} or better" if facts.cpu else ""),
+        *gpu_rows(lockfile),
         *_lines("session", _variables(session.variables)),
         ("image env", env),
     ]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from envcap.environment import Finding
 from envcap.errors import UsageError
+from envcap.gpu.model import GpuMachine
 from envcap.scan.conda_virtual import detect_virtual
 from envcap.store import default_store_path
 from envcap.world import Machine
@@ -29,7 +31,14 @@ def this_machine(*, store: Path | None, offline: bool = False, index: tuple[str,
         jobs=jobs or len(os.sched_getaffinity(0)),
         now=int(time.time()),
         virtual=partial(detect_virtual, dict(os.environ)),
+        gpu=partial(_ask_gpu, dict(os.environ)),
     )
+
+
+def _ask_gpu(environ: dict[str, str]) -> tuple[GpuMachine, tuple[Finding, ...]]:
+    from envcap.driver import Asker, ProgramRunner, capture_gpu  # noqa: PLC0415  # most environments have no GPU code
+
+    return capture_gpu(Path("/"), environ, asker=Asker(run=ProgramRunner(environ=environ)))
 
 
 def store_location() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from envcap.blobs import LockFolder, open_lock, rewrite_lock
 from envcap.build.image import ignore
 from envcap.cli.facts import warn_of_weak_cpu
+from envcap.cli.gpu import warn_of_gpu
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import warn_of_virtual
@@ -56,6 +57,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
     warn_of_virtual(folder.lockfile, machine, talk)
+    warn_of_gpu(folder.lockfile, machine, talk)
     with open_world(machine) as world:
         rebuilt, written = _rebuild(folder, platform, options, world, talk)
     if options.record:

@@ -5,8 +5,8 @@ the lock's `[session.gpu]`: it is shown and compared, and never part of an envir
 allow-list: nothing here can hold a UUID, a serial number, a bus address or a host name. Source: `notes/gpu.md` §7.
 
 Targets are written as compilers write them: `sm_90`, `sm_90a`, `sm_100f` (machine code for NVIDIA), `compute_90@9.0`
-(PTX, with its ISA version), `gfx90a`, `gfx9-4-generic` (AMD). Architectures of devices are written as their makers do:
-`9.0` (CUDA's compute capability), `gfx942`.
+(PTX, with its ISA version), `gfx90a`, `gfx90a:xnack-`, `gfx9-4-generic` (AMD), `spir64` (SYCL). Architectures of
+devices are written as their makers do: `9.0` (CUDA's compute capability), `gfx942`.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,8 @@ class GpuCode:
         file: Relative to the environment's prefix.
         provider: Package that brings it, or empty.
         sets: Sorted by targets.
-        jit: Kinds of code in it that no target tells, such as `lto` (relocatable code, linked when it runs).
+        jit: Kinds of code in it that no target tells: `lto` (compiled when it runs), `relocatable` (of no use by
+            itself), `unknown-…`.
     """
 
     file: str
@@ -53,8 +54,8 @@ class GpuLibrary:
     """A part of the GPU stack that is in the image.
 
     Attributes:
-        name: `cuda`, `cudart`, `cudnn`, `nccl`, `cublas`, …, `rocm`, `level-zero`.
-        version: Its version.
+        name: `cuda`, `cudart`, `cudart (static)`, `cudnn`, `nccl`, `cublas`, …, `rocm`, `level-zero`.
+        version: Its version, or empty if nobody says it.
         provider: Package that brings it, with how it was seen: `nvidia-cudnn-cu13`, `conda:cudnn`, `debian:libnccl2`.
     """
 
@@ -85,9 +86,10 @@ class GpuNeed:
     Attributes:
         subject: What it is about: `nvidia-driver` (version of the kernel driver), `compute-capability`,
             `nvidia-driver-jit` (driver that compiles the PTX which some device needs), `amdgpu`, `gfx`.
-        at_least: Lowest version that runs, or empty.
+        at_least: Lowest version that runs, or empty. A need without any bound says that nothing suits.
         at_most: Highest version or branch that runs, or empty.
-        one_of: Values that run, where they are no range, sorted by the subject's order.
+        one_of: Values that run, where they are no range, in the subject's order; for `nvidia-driver-jit` the
+            capabilities that need such a driver.
         because: Reasons, sorted: `cudart 13.2 of nvidia-cuda-runtime 13.2.75`.
     """
 
@@ -153,7 +155,8 @@ class GpuDevice:
         pci: Vendor and device, `10de:2330`: a model, not a device.
         count: How many.
         memory_mib: Memory of one in MiB, 0 if nobody told.
-        traits: What changes what runs or results: `mig`, `ecc`, `persistence`, `compute-mode`, `link`, `xnack`.
+        traits: What changes what runs or results: `mig`, `mig-devices`, `ecc`, `persistence`, `compute-mode`, `link`,
+            `partition`, `xnack`, `driver`.
     """
 
     vendor: str

@@ -128,11 +128,17 @@ def _say_device(verdict: DeviceVerdict) -> Iterator[str]:
     weakest = f" ({verdict.weakest.name})" if verdict.weakest and verdict.level not in RUNS else ""
     yield f"{count}{device.name}: {_WORDS[verdict.level]}{weakest}"
     yield from (f"  {finding.reason}: {finding.words}" for finding in verdict.findings)
-    seen: dict[tuple[Reason, str], None] = {}
+    said: dict[tuple[Reason, str], list[tuple[str, str]]] = {}
     for part in verdict.libraries:
         for finding in part.findings:
-            seen.setdefault((finding.reason, f"{part.name}: {finding.words}"))
-    yield from (f"  {reason}: {words}" for reason, words in seen)
+            rows = said.setdefault((finding.reason, part.name), [])
+            if finding.words not in {words for words, _ in rows}:
+                rows.append((finding.words, part.file.rpartition("/")[2]))
+    for (reason, name), rows in said.items():
+        for words, file in rows:
+            # A package whose libraries differ needs their names.
+            which = f"{name} ({file})" if len(rows) > 1 and file and file not in words else name
+            yield f"  {reason}: {which}: {words}"
 
 
 def _diff_needs(old: GpuStack, new: GpuStack, table: GpuTable) -> Iterator[str]:

@@ -115,7 +115,7 @@ def _resolve(selection: Selection, needs: SystemNeeds, read_deb: ReadDeb, platfo
     resolver = NeedResolver(selection, read_deb, platform=platform)
     for need in sorted(needs.elf.needs, key=lambda need: need.soname):
         resolver.add(_shorten(need, needs.site_packages))
-    return sorted(set(resolver.findings), key=lambda finding: (finding.code, finding.message))
+    return sorted({*resolver.findings, *resolver.unknown()}, key=lambda finding: (finding.code, finding.message))
 
 
 def _shorten(need: ElfNeed, site_packages: str) -> ElfNeed:

@@ -31,6 +31,7 @@ _VERSIONED: Final = re.compile(r"(?P<stem>lib.+)-(?P<version>[0-9.]+)\.so\Z")
 _DRIVER: Final = re.compile(
     r"lib(?:cuda|nvcuvid|nvoptix|cudadebugger|nvidia-[a-z0-9-]+|[A-Za-z0-9]+_nvidia|vdpau_nvidia)\.so(?:\.|\Z)"
 )
+_NAMED: Final = 4
 _PREFERRED: Final = ("required", "important")
 
 
@@ -43,11 +44,12 @@ class NeedResolver:
     """Adds the packages that hold needed sonames to a selection.
 
     Attributes:
-        findings: Sonames that no package holds, sorted once all is added.
+        findings: What is odd about the packages that were read.
     """
 
     def __init__(self, selection: Selection, read_deb: ReadDeb, *, platform: str) -> None:
         self.findings: list[Finding] = []
+        self._unknown: dict[str, dict[str, str]] = {}
         self._selection = selection
         self._whole = frozenset(selection.chosen)
         self._read_deb = read_deb
@@ -67,17 +69,23 @@ class NeedResolver:
         package = self._find(need.soname, None)
         needed_by = need.needed_by[0] if need.needed_by else "?"
         if package is None:
-            self.findings.append(
-                Finding(
-                    code="soname-unknown",
-                    message=f"No package of Debian {self._selection.suite.name} holds {need.soname},"
-                    f" which {needed_by} needs",
-                    path=needed_by,
-                )
-            )
+            self._unknown.setdefault(needed_by.partition("/")[0], {})[need.soname] = needed_by
             return
         if package.name not in self._whole:
             self._add(package, f"{need.soname} needed by {needed_by}")
+
+    def unknown(self) -> Iterator[Finding]:
+        """Name the sonames that no package holds; a package with a variant for each toolkit needs dozens."""
+        for user, sonames in sorted(self._unknown.items()):
+            names, path = sorted(sonames), sonames[min(sonames)]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            what, who = (
+                (names[0], path)
+                if len(names) == 1
+                else (f"{len(names)} libraries: {', '.join(names[:_NAMED])}{more}", user)
+            )
+            message = f"No package of Debian {self._selection.suite.name} holds {what}, which {who} needs"
+            yield Finding(code="soname-unknown", message=message, path=path)
 
     def _add(self, package: DebianPackage, reason: str) -> None:
         pending = [(package, reason)]

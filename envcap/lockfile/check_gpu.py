@@ -10,7 +10,8 @@ from envcap.errors import LockfileError
 from envcap.gpu.model import AMD, INTEL, NVIDIA, GpuCode, GpuDevice, GpuDriver, GpuMachine, GpuNeed, GpuStack
 from envcap.lockfile.rules import between, matches, one_of, relative_path, sorted_unique
 
-_WORD = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
+_WORD = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+_LIBRARY = re.compile(r"[a-z][a-z0-9-]{0,63}(?: \(static\))?\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,63}\Z")
 _TARGET = re.compile(r"[a-z][a-z0-9_.@:+-]{1,63}\Z")
 _PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}\Z")
@@ -36,13 +37,13 @@ def check_gpu_stack(stack: GpuStack) -> None:
         matches(_VERSION, stack.rules, "gpu.rules", _A_VERSION)
     for index, library in enumerate(stack.libraries):
         where = f"gpu.libraries[{index}]"
-        matches(_WORD, library.name, f"{where}.name", _A_WORD)
-        matches(_VERSION, library.version, f"{where}.version", _A_VERSION)
+        matches(_LIBRARY, library.name, f"{where}.name", "a name such as `cudnn` or `cudart (static)`")
+        _version(library.version, f"{where}.version")
         matches(_TEXT, library.provider, f"{where}.provider", _A_TEXT)
     for index, framework in enumerate(stack.frameworks):
         where = f"gpu.frameworks[{index}]"
         matches(_WORD, framework.name, f"{where}.name", _A_WORD)
-        matches(_VERSION, framework.version, f"{where}.version", _A_VERSION)
+        _version(framework.version, f"{where}.version")
         matches(_TEXT, framework.built_for, f"{where}.built-for", _A_TEXT)
     for index, code in enumerate(stack.code):
         _code(code, f"gpu.code[{index}]")
@@ -53,7 +54,10 @@ def check_gpu_stack(stack: GpuStack) -> None:
     sorted_unique(stack.libraries, lambda row: (row.name, row.provider, row.version), "gpu.libraries")
     sorted_unique(stack.frameworks, lambda row: row.name, "gpu.frameworks")
     sorted_unique(stack.code, lambda row: row.file, "gpu.code")
-    sorted_unique(stack.needs, lambda row: (row.subject, row.at_least, row.at_most, row.one_of), "gpu.needs")
+    sorted_unique(sorted(stack.needs, key=_bounds), _bounds, "gpu.needs")
+    subjects = [row.subject for row in stack.needs]
+    if subjects != sorted(subjects):  # within a subject they are in the order of its versions
+        raise LockfileError("Unexpected order in 'gpu.needs' (expected rows sorted by subject)")
     sorted_unique(stack.blind, lambda text: text, "gpu.blind")
 
 
@@ -97,14 +101,21 @@ def _code(code: GpuCode, where: str) -> None:
 
 def _need(need: GpuNeed, where: str) -> None:
     matches(_WORD, need.subject, f"{where}.subject", _A_WORD)
-    values = (*filter(None, (need.at_least, need.at_most)), *need.one_of)
-    for value in values:
+    for value in (*filter(None, (need.at_least, need.at_most)), *need.one_of):
         matches(_VERSION, value, where, _A_VERSION)
-    if not values:
-        raise LockfileError(f"Unexpected row {where!r}: {need.subject} asks for nothing")
     for reason in need.because:
         matches(_TEXT, reason, f"{where}.because", _A_TEXT)
     sorted_unique(need.because, str, f"{where}.because")
+
+
+def _bounds(need: GpuNeed) -> tuple[object, ...]:
+    return need.subject, need.at_least, need.at_most, need.one_of
+
+
+def _version(text: str, where: str) -> None:
+    """Refuse what is no version; an empty one says that nobody told."""
+    if text:
+        matches(_VERSION, text, where, _A_VERSION)
 
 
 def _driver(driver: GpuDriver, where: str) -> None:

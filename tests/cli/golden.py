@@ -14,6 +14,8 @@ COMMANDS = (
     ("show",),
     ("export",),
     ("import",),
+    ("gpu",),
+    ("gpu", "where"),
     ("store",),
     ("store", "path"),
     ("store", "fsck"),
