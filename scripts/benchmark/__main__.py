@@ -12,6 +12,7 @@ from pathlib import Path
 
 from commands import StepError, tell
 from conda import CondaBench
+from gpu import GpuBench
 from report import Row, machine_facts, markdown
 from steps import STATES, Bench
 from workplace import QUICK, Workplace
@@ -20,7 +21,7 @@ _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
 _STORES = ("seed", "store", "store-warm", "store-check")
-_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context", "conda")
+_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context", "conda", "gpu")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
 
@@ -35,7 +36,7 @@ def main() -> None:
     pins = tuple(line for line in _PINS.read_text(encoding="utf-8").split() if _wanted(line, quick=options.quick))
     place = Workplace(root=root, pins=pins, python=options.python)
     bench, before = Bench(place=place), machine_facts()
-    rows = _measure(bench)
+    rows = _measure(bench, gpu=options.gpu)
     load = machine_facts().rpartition("load ")[2]
     table = markdown(rows)
     facts = ". ".join([f"Machine: {before} at the start, {load} at the end", *bench.facts])
@@ -51,6 +52,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller environment, to try it out")
+    parser.add_argument("--gpu", action="store_true", help="also a CUDA environment: 3 GB of wheels, 5 GB of disk")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work in DIR instead of .bench/, and leave it all")
     parser.add_argument(
         "--python",
@@ -61,7 +63,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(bench: Bench) -> list[Row]:
+def _measure(bench: Bench, *, gpu: bool) -> list[Row]:
     size = "100+ packages, 20,000+ files" if len(bench.place.pins) >= 100 else "a small set: no figure counts"
     rows: list[Row] = []
     failed = _attempt(bench.prepare)
@@ -92,6 +94,10 @@ def _measure(bench: Bench) -> list[Row]:
         (f"{packed} `--n-threads -1` of the same prefix", ""),
         ("conda: rebuild again, every layer in the store", ""),
     ]
+    cuda = [
+        ("analysis of the GPU code of a CUDA torch environment, warm", "under 3 s"),
+        ("snapshot of it, warm, hashes included", "bounded by disk and sha256"),
+    ]
     memory = [("peak memory of snapshot", "under 300 MB"), ("peak memory of rebuild", "under 300 MB")]
     steps: list[tuple[list[tuple[str, str]], Callable[[], Sequence[str]]]] = [
         (snapshot, bench.snapshot),
@@ -102,6 +108,7 @@ def _measure(bench: Bench) -> list[Row]:
         (changed, bench.changed),
         ([("conda: snapshot of 150 records, warm", "under 2 s")], conda_bench.snapshot),
         (conda, conda_bench.rebuild),
+        *([(cuda, GpuBench(place=bench.place, facts=bench.facts).measure)] if gpu else []),
         (memory, bench.memory),
         ([("`envcap --help`", "under 0.3 s")], bench.help),
     ]
