@@ -75,6 +75,10 @@ class DamagedObjectError(StoreError):
     """An object of the store does not hash to its name; it was set aside, so trying again makes it anew."""
 
 
+class TrustError(EnvcapError):
+    """A key, a policy or an attestation can't be read or is refused."""
+
+
 class BuildError(EnvcapError):
     """A lock can't be turned into an image: colliding paths, too many layers, a missing file."""
 

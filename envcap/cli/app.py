@@ -138,6 +138,10 @@ def rebuild(
         str, typer.Option("--platform", help="`linux/amd64` or `linux/arm64` [default: the lock's].")
     ] = "",
     record: Annotated[bool, typer.Option("--record", help="Write what was built into the lock as expected.")] = False,
+    attest: Annotated[
+        bool, typer.Option("--attest", help="Sign what came out, match or not, into a file beside the lock.")
+    ] = False,
+    key: Annotated[Path | None, typer.Option("--key", metavar="KEY", help="Private key of `--attest`.")] = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
     jobs: Annotated[int, typer.Option("--jobs", min=0, max=64, help="Layers built at a time [default: CPUs].")] = 0,
@@ -156,6 +160,8 @@ def rebuild(
             tag=tag,
             platform=platform,
             record=record,
+            attest=attest,
+            key=key,
             index=tuple(index or ()),
             offline=offline,
             jobs=jobs,
@@ -168,16 +174,33 @@ def rebuild(
 @app.command()
 def verify(
     lock: LockArgument,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A layout folder, a tar, or `docker:NAME`.")],
+    image: Annotated[str, typer.Argument(metavar="[IMAGE]", help="A layout folder, a tar, or `docker:NAME`.")] = "",
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="Whose signatures and rebuilds are required.")
+    ] = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that an image holds what the lock says; status 3 and the files that differ if not."""
+    """Check that an image holds what the lock says, and a policy what others say of it; status 3 and why if not."""
     from envcap.cli.verify import verify_command  # noqa: PLC0415  # commands load when they run
 
-    verify_command(lock, image, index=tuple(index or ()), offline=offline, store=store, as_json=as_json)
+    verify_command(lock, image, policy=policy, index=tuple(index or ()), offline=offline, store=store, as_json=as_json)
+
+
+@app.command()
+def sign(
+    lock: LockArgument,
+    key: Annotated[
+        Path, typer.Option("--key", metavar="KEY", help="Private key: Ed25519 or ECDSA P-256, of OpenSSH or PEM.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Vouch for a lock: write a signature beside it, which `envcap verify --policy` checks."""
+    from envcap.cli.trust import sign_command  # noqa: PLC0415  # commands load when they run
+
+    sign_command(lock, key, as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ class RebuildOptions:
     tag: str
     platform: str
     record: bool
+    attest: bool
+    key: Path | None
     index: tuple[str, ...]
     offline: bool
     jobs: int
@@ -54,6 +57,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     talk = Talk()
     folder = open_lock(options.lock)
     platform = choose_platform(folder.lockfile, options.platform)
+    attest = _attester(options.key, folder, platform, talk) if options.attest and options.key else None
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
     warn_of_virtual(folder.lockfile, machine, talk)
@@ -62,10 +66,13 @@ def rebuild_command(options: RebuildOptions) -> None:
         rebuilt, written = _rebuild(folder, platform, options, world, talk)
     if options.record:
         _record(rebuilt, folder, talk)
+    attestation = attest(rebuilt) if attest else None
     if options.as_json:
-        print_data(json.dumps(_as_json(rebuilt, written)))
+        print_data(json.dumps(_as_json(rebuilt, written) | ({"attestation": str(attestation)} if attest else {})))
     else:
         _report(rebuilt, written, time.monotonic() - started, talk)
+        if attestation:
+            talk.say(f"Attested: {visible(str(attestation))}")
     if rebuilt.level is Level.NONE and not options.record:
         raise DifferenceError(
             f"The image is not the one that the lock expects (expected {_expected_id(rebuilt)}, "
@@ -73,6 +80,14 @@ def rebuild_command(options: RebuildOptions) -> None:
             hint="see which files differ with `envcap verify` on an image made where the lock was, or accept this one "
             "with `--record`",
         )
+
+
+def _attester(key: Path, folder: LockFolder, platform: str, talk: Talk) -> Callable[[Rebuilt], Path]:
+    """Prepare to attest before anything is built: a passphrase is asked for, and a key that is no use refused, now."""
+    from envcap.cli.trust import attest_rebuild, attestable, load_signing_key  # noqa: PLC0415  # seldom asked for
+
+    facts, signing = attestable(folder, platform), load_signing_key(key, talk)
+    return lambda rebuilt: attest_rebuild(folder, facts, rebuilt, signing)
 
 
 def _rebuild(
@@ -197,9 +212,16 @@ def check_options(options: RebuildOptions) -> None:
     """Refuse options that contradict each other.
 
     Raises:
-        UsageError: Two of them name the same place.
+        UsageError: Two of them name the same place, or exclude each other.
         SinkError: A place can't take the image: said before it is built.
     """
+    if options.attest != bool(options.key):
+        raise UsageError("`--attest` and `--key KEY` go together")
+    if options.attest and options.record:
+        raise UsageError(
+            "`--attest` says whether the image is the expected one, `--record` makes it so",
+            hint="record first; then rebuild with `--attest`, best on another machine",
+        )
     if options.output and options.rootfs and options.output.absolute() == options.rootfs.absolute():
         raise UsageError("`--output` and `--rootfs` name the same place")
     if options.output:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from envcap.blobs import kept_hashes, open_lock
+from envcap.blobs import LockFolder, kept_hashes, open_lock
 from envcap.cli.conda import conda_rows, conda_table, has_patches
 from envcap.cli.facts import fact_rows
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
@@ -14,6 +14,7 @@ from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
 from envcap.render import columns, counted, human_size, table
+from envcap.trust import ATTESTATIONS
 
 _SHOWN = 12
 
@@ -34,7 +35,9 @@ def show_command(
         print_data(json.dumps({"patched": table_of(found)}) if as_json else patched_files(found, names=len(found)))
         return
     if as_json:
-        print_data(json.dumps({"digest": str(environment_digest(lockfile)), **to_table(lockfile)}))
+        said = [dict(zip(("file", "kind", "key", "says"), row, strict=True)) for row in _attestations(folder)]
+        facts = {"digest": str(environment_digest(lockfile)), **to_table(lockfile)}
+        print_data(json.dumps(facts | ({"attestations": said} if said else {})))
         return
     print_data(visible_lines(table(_head(lockfile))))
     ranked = sorted(lockfile.packages, key=lambda package: (-_size(package), package.name))
@@ -60,6 +63,17 @@ def show_command(
     if has_patches(lockfile):
         # A summary asks nobody: it shows the diffs of which this machine has both sides.
         print_data(f"\n{patched_files(local_patches(folder, SHORT, store=store))}")
+    if attestations := _attestations(folder):
+        print_data("\nAttestations, not checked here (`envcap verify --policy` does):")
+        print_data(visible_lines(columns([row[1:] for row in attestations])))
+
+
+def _attestations(folder: LockFolder) -> list[tuple[str, ...]]:
+    if not (folder.path.parent / ATTESTATIONS).exists():
+        return []
+    from envcap.cli.trust import attestation_rows  # noqa: PLC0415  # most locks have none
+
+    return attestation_rows(folder)
 
 
 def _head(lockfile: Lockfile) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, local_patches, patched_files, table_of
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import Digest
-from envcap.errors import BuildError, DifferenceError
+from envcap.errors import BuildError, DifferenceError, UsageError
 from envcap.oci.contents import FoundImage, open_archive, open_image
 from envcap.oci.docker import docker_reference, save_image
 from envcap.oci.image import Image
@@ -29,23 +29,36 @@ _SHOWN = 40
 
 
 def verify_command(
-    lock: Path, image: str, *, index: tuple[str, ...], offline: bool, store: Path | None, as_json: bool
+    lock: Path,
+    image: str,
+    *,
+    policy: Path | None,
+    index: tuple[str, ...],
+    offline: bool,
+    store: Path | None,
+    as_json: bool,
 ) -> None:
-    """Verify an image against a lock.
+    """Verify a lock against a policy, then an image against the lock.
 
     Raises:
-        DifferenceError: The image does not hold what the lock says.
-        EnvcapError: The image or what the lock pins can't be read.
+        UsageError: Neither an image nor a policy is given.
+        DifferenceError: The policy is not met, or the image does not hold what the lock says.
+        EnvcapError: The policy, the image or what the lock pins can't be read.
     """
+    if not image and policy is None:
+        raise UsageError("Nothing to verify: name an IMAGE, a `--policy`, or both", hint="see `envcap verify --help`")
     talk = Talk()
     folder = open_lock(lock)
+    held = _hold_policy(folder, policy, last=not image, as_json=as_json) if policy else {}
+    if not image:
+        return
     machine = this_machine(store=store, offline=offline, index=index)
     with _opened(image, machine) as found:
         with talk.step("Reading the image"):
             layers = check_integrity(found)
         verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
     if as_json:
-        print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))}))
+        print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))} | held))
     else:
         _report(verdict)
         if has_patches(folder.lockfile):
@@ -55,6 +68,20 @@ def verify_command(
             f"{image} does not hold what the lock says: {len(verdict.differences)} files differ",
             hint="rebuild it from the lock with `envcap rebuild`",
         )
+
+
+def _hold_policy(folder: LockFolder, policy: Path, *, last: bool, as_json: bool) -> dict[str, object]:
+    """Check the policy first: an image of a lock that nobody vouches for is not looked at."""
+    from envcap.cli.trust import check_policy, policy_table, policy_text, refuse_unmet  # noqa: PLC0415  # seldom
+
+    judgement = check_policy(folder, policy)
+    held: dict[str, object] = {"policy": policy_table(judgement)}
+    if not as_json:
+        print_data(policy_text(judgement))
+    elif last or judgement.unmet:
+        print_data(json.dumps(held))
+    refuse_unmet(judgement, folder, policy)
+    return held
 
 
 @contextmanager

@@ -9,6 +9,7 @@ COMMANDS = (
     ("snapshot",),
     ("rebuild",),
     ("verify",),
+    ("sign",),
     ("check",),
     ("diff",),
     ("show",),
