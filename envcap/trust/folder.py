@@ -109,13 +109,17 @@ def _names(folder: Path) -> list[str]:
 
 def _read(path: Path) -> bytes:
     """Read a small regular file; never through a symlink, never waiting for a FIFO."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  # flags
+    with open(path, "rb", opener=_open_plainly) as file:  # a Path takes no opener
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise TrustError(f"{path} is no attestation (expected a regular file)")
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise TrustError(f"{path} is too long for an attestation (at most {MAX_BYTES} bytes)")
     return data
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _refuse_foreign(folder: Path) -> None:
