@@ -176,14 +176,14 @@ def verify(
     lock: LockArgument,
     image: Annotated[str, typer.Argument(metavar="[IMAGE]", help="A layout folder, a tar, or `docker:NAME`.")] = "",
     policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="Whose signatures and rebuilds are required.")
+        Path | None, typer.Option("--policy", metavar="FILE", help="Whose signatures and rebuilds the lock must have.")
     ] = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that an image holds what the lock says, and a policy what others say of it; status 3 and why if not."""
+    """Check an image against its lock, and a lock against a policy of who must vouch for it; status 3 if not."""
     from envcap.cli.verify import verify_command  # noqa: PLC0415  # commands load when they run
 
     verify_command(lock, image, policy=policy, index=tuple(index or ()), offline=offline, store=store, as_json=as_json)

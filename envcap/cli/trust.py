@@ -169,11 +169,11 @@ def policy_table(judgement: Judgement) -> dict[str, object]:
 
 def policy_text(judgement: Judgement) -> str:
     """Give a judgement in words."""
-    held = [("met", text) for text in judgement.met] + [("unmet", text) for text in judgement.unmet]
+    held = [f"met       {text}" for text in judgement.met] + [f"unmet     {text}" for text in judgement.unmet]
     differing = [row for row in judgement.findings if not row.refusal and not row.matches]
     rows = [("differs", row.name, f"{row.key!r} got another image on {row.platform}") for row in differing]
     rows += [("refused", row.name, row.refusal) for row in judgement.findings if row.refusal]
-    return visible_lines("\n\n".join(filter(None, (columns(held), columns(rows)))))
+    return visible_lines("\n\n".join(filter(None, ("\n".join(held), columns(rows)))))
 
 
 def attestation_rows(folder: LockFolder) -> list[tuple[str, ...]]:

@@ -60,7 +60,7 @@ def test_a_lock_is_signed_and_the_policy_met(signed: Flow, tmp_path: Path) -> No
     )
     assert file.read_bytes() == ALICE.signs(facts).data
     answer = signed.run("verify", lock, "--policy", tmp_path / "policy.toml")
-    assert (answer.status, answer.out, answer.err) == (0, "met  signature by alice (1 needed)\n", "")
+    assert (answer.status, answer.out, answer.err) == (0, "met       signature by alice (1 needed)\n", "")
 
 
 def test_the_hash_that_is_signed_is_the_one_of_the_file(signed: Flow, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_signing_again_changes_nothing(signed: Flow, tmp_path: Path) -> None:
 
 def test_a_policy_that_is_not_met_is_a_difference(signed: Flow, tmp_path: Path) -> None:
     answer = signed.run("verify", tmp_path / "lock", "--policy", tmp_path / "policy.toml")
-    assert (answer.status, answer.out) == (3, "unmet  signature by nobody (1 needed)\n")
+    assert (answer.status, answer.out) == (3, "unmet     signature by nobody (1 needed)\n")
     assert answer.err == (
         f"error: {tmp_path}/lock/envcap.lock does not meet the policy {tmp_path}/policy.toml: "
         "signature by nobody (1 needed)\n\n"
@@ -99,7 +99,7 @@ def test_a_lock_that_changed_since_is_not_signed(signed: Flow, tmp_path: Path) -
     answer = signed.run("verify", lock, "--policy", tmp_path / "policy.toml")
     assert answer.status == 3
     assert answer.out == (
-        "unmet  signature by nobody (1 needed)\n\n"
+        "unmet     signature by nobody (1 needed)\n\n"
         f"refused  {ALICE_FILE}  'alice' said it of something else, not of this lock (expected the subject "
         f"{lock_facts(open_lock(lock).lockfile).text})\n"
     )
@@ -108,12 +108,12 @@ def test_a_lock_that_changed_since_is_not_signed(signed: Flow, tmp_path: Path) -
 def test_an_image_is_looked_at_only_if_the_policy_is_met(signed: Flow, tmp_path: Path) -> None:
     image, options = signed.root / "image.tar", ("--policy", tmp_path / "policy.toml")
     answer = signed.run("verify", tmp_path / "lock", tmp_path / "no-such-image", *options)
-    assert (answer.status, answer.out) == (3, "unmet  signature by nobody (1 needed)\n")
+    assert (answer.status, answer.out) == (3, "unmet     signature by nobody (1 needed)\n")
     signed.run("sign", tmp_path / "lock", "--key", tmp_path / "alice")
     answer = signed.run("verify", tmp_path / "lock", image, *options)
     assert answer.status == 0
     assert answer.out.splitlines()[:2] == [
-        "met  signature by alice (1 needed)",
+        "met       signature by alice (1 needed)",
         "level     config: the same image ID as the lock expects",
     ]
     answer = signed.run("verify", tmp_path / "lock", image, *options, "--json")
@@ -165,7 +165,7 @@ def test_a_rebuild_is_attested_and_counts(signed: Flow, tmp_path: Path) -> None:
     assert (rebuild.manifest, rebuild.envcap, rebuild.lock) == (table["manifest"], __version__, facts.environment)
     (tmp_path / "policy.toml").write_text(policy_text(REBUILT, ALICE, BOB))
     answer = signed.run("verify", lock, "--policy", tmp_path / "policy.toml")
-    assert (answer.status, answer.out) == (0, f"met  rebuild on {platform} by alice (1 needed)\n")
+    assert (answer.status, answer.out) == (0, f"met       rebuild on {platform} by alice (1 needed)\n")
 
 
 def test_a_rebuild_that_differs_is_attested_as_such(signed: Flow, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_rebuild_that_differs_is_attested_as_such(signed: Flow, tmp_path: Path
     (file,) = (lock / "attestations").iterdir()
     assert answer.status == 3
     assert answer.out == (
-        f"unmet  rebuild on {row.platform} by nobody (1 needed)\n\n"
+        f"unmet     rebuild on {row.platform} by nobody (1 needed)\n\n"
         f"differs  {file.name}  'alice' got another image on {row.platform}\n"
     )
 

@@ -1,5 +1,6 @@
 """Keys as openssl and OpenSSH write them: two kinds are taken, everything else is refused by name."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ from envcap.trust.keys import PassphraseError, read_public_key, read_signing_key
 from tests.trust.people import ALICE, BOB, MALLORY, Person, Private, ecdsa_key, ed25519_key, openssh, pem, public_pem
 
 Write = Callable[[Private, str], bytes]
+needs_programs = pytest.mark.skipif(
+    not (shutil.which("openssl") and shutil.which("ssh-keygen")), reason="no openssl or no ssh-keygen here"
+)
 KEYS: dict[str, Private] = {"ed25519": ed25519_key("k"), "ecdsa": ecdsa_key("k")}
 MESSAGE = b"said"
 
@@ -47,6 +51,7 @@ def test_an_encrypted_key_wants_its_own_passphrase(write: Write) -> None:
         read_signing_key(data, "wrong", "KEY")
 
 
+@needs_programs
 def test_keys_of_the_usual_programs_are_read(tmp_path: Path) -> None:
     ssh, sec1 = tmp_path / "id", tmp_path / "sec1"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", ssh], check=True)
@@ -75,6 +80,7 @@ def test_no_bytes_pass_for_a_signature(signature: bytes) -> None:
     assert not BOB.public.verifies(signature, MESSAGE)
 
 
+@needs_programs
 def test_the_hint_is_the_hash_that_cosign_writes() -> None:
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-outform", "DER"],
