@@ -5,6 +5,7 @@ an SSH key signed. ECDSA signs deterministically (RFC 6979): the same key and st
 """
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,10 @@ MAX_KEY: Final = 64 << 10
 
 MAKE_A_KEY: Final = "make one with `ssh-keygen -t ed25519 -f KEY`, or an ECDSA P-256 key with openssl"
 _ALLOWED: Final = "expected an Ed25519 or ECDSA P-256 key"
+
+_SSH_LINE: Final = re.compile(r"(?:ssh-ed25519|ecdsa-sha2-nistp256) [^\r\n]+\Z")
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, NotImplementedError)
+"""What the library raises for a key that it can't read; the last for a compressed point."""
 
 _Private = EllipticCurvePrivateKey | Ed25519PrivateKey
 
@@ -57,13 +62,12 @@ class PublicKey:
         """Tell whether a signature over a message is this key's."""
         key = serialization.load_der_public_key(self.spki)
         try:
-            match key:
-                case Ed25519PublicKey():
-                    key.verify(signature, message)
-                case EllipticCurvePublicKey():
-                    key.verify(signature, message, ECDSA(hashes.SHA256()))
-                case _:
-                    return False
+            if isinstance(key, Ed25519PublicKey):
+                key.verify(signature, message)
+            elif isinstance(key, EllipticCurvePublicKey):
+                key.verify(signature, message, ECDSA(hashes.SHA256()))
+            else:
+                return False
         except InvalidSignature:
             return False
         return True
@@ -101,11 +105,17 @@ def read_public_key(text: str, where: str) -> PublicKey:
         raise TrustError(f"{where} is a private key (expected a public one)", hint="name the `.pub` file")
     if len(data) > MAX_KEY:
         raise TrustError(f"{where} is too long for a key (at most {MAX_KEY} bytes)")
-    load = serialization.load_pem_public_key if data.startswith(b"-----BEGIN") else serialization.load_ssh_public_key
+    if data.startswith(b"-----BEGIN"):
+        load, alone = serialization.load_pem_public_key, data.count(b"-----BEGIN") == 1
+    else:
+        # A certificate's line has a key in it too, but its terms are not checked here: the names of plain keys only.
+        load, alone = serialization.load_ssh_public_key, _SSH_LINE.match(text.strip()) is not None
     try:
-        key = load(data)
-    except (ValueError, UnsupportedAlgorithm):
-        raise TrustError(f"{where} is no public key ({_ALLOWED}, as PEM or as a line of OpenSSH)") from None
+        key = load(data) if alone else None
+    except _UNREADABLE:
+        key = None
+    if key is None:
+        raise TrustError(f"{where} is no public key ({_ALLOWED}, one, as PEM or as a line of OpenSSH)")
     return _public(key, where)
 
 
@@ -132,7 +142,7 @@ def read_signing_key(data: bytes, passphrase: str | None, where: str) -> Signing
         raise PassphraseError(
             f"{where} is encrypted", hint="set ENVCAP_KEY_PASSWORD, or run it on a terminal to be asked"
         ) from None
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         if passphrase is not None:
             raise TrustError(f"{where} can't be read: the passphrase is wrong, or the file damaged") from None
         raise TrustError(f"{where} can't be read as a private key ({_ALLOWED})", hint=MAKE_A_KEY) from None

@@ -1,5 +1,6 @@
 """Keys as openssl and OpenSSH write them: two kinds are taken, everything else is refused by name."""
 
+import base64
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -7,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    SSHCertificateBuilder,
+    SSHCertificateType,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +98,26 @@ def test_the_hint_is_the_hash_that_cosign_writes() -> None:
     assert read_public_key(public_pem(KEYS["ecdsa"]), "KEY").hint == base64.stdout.decode()
 
 
+def compressed() -> str:
+    """A key whose point is written shortly, which SSH does not do (RFC 5656, §3.1)."""
+    blob = bytearray(base64.b64decode(BOB.public.line.split()[1]))
+    blob[39] = 2
+    return f"ecdsa-sha2-nistp256 {base64.b64encode(blob).decode()}"
+
+
+CERTIFICATE = (
+    SSHCertificateBuilder()
+    .public_key(ed25519_key("alice").public_key())
+    .serial(1)
+    .type(SSHCertificateType.USER)
+    .key_id(b"alice")
+    .valid_principals([b"alice"])
+    .valid_after(0)
+    .valid_before(1)
+    .sign(ed25519_key("authority"))
+    .public_bytes()
+    .decode()
+)
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 REFUSED_KIND = r"^KEY is of a kind that envcap does not"
 
@@ -113,6 +140,11 @@ def test_other_kinds_of_keys_are_refused() -> None:
         ("ssh-ed25519", "is no public key"),
         ("ssh-ed25519 AAAA", "is no public key"),
         ("ssh-ed25519 é", "is no public key"),
+        (f"{ALICE.public.line}\n{MALLORY.public.line}", "is no public key"),
+        (public_pem(KEYS["ed25519"]) + public_pem(KEYS["ecdsa"]), "is no public key"),
+        (f"no-pty {ALICE.public.line}", "is no public key"),
+        (CERTIFICATE, "is no public key"),
+        (compressed(), "is no public key"),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "is no public key"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is no public key"),
         ("x" * 70_000, "is too long for a key"),
