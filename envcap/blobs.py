@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from envcap.archives.access import RegionStream
+from envcap.archives.held import Held
 from envcap.digest import Digest, is_sha256
 from envcap.errors import LockfileError
 from envcap.lockfile.document import MAX_TEXT, read_lockfile, write_lockfile
@@ -30,17 +32,41 @@ class LockFolder:
     """A lock where it lies.
 
     Attributes:
-        path: The lockfile.
+        path: The lockfile, or the bundle that holds it.
         lockfile: What it says.
+        bundle: What lies in the bundle with it, if it came in one.
     """
 
     path: Path
     lockfile: Lockfile
+    bundle: Held | None = None
 
     @property
     def blobs(self) -> Path:
-        """The folder of kept bytes; it need not exist."""
-        return self.path.parent / _BLOBS
+        """The folder of kept bytes; it need not exist, and beside a bundle there is none."""
+        return (self.path if self.bundle else self.path.parent) / _BLOBS
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What is at hand beside that folder."""
+        return (self.bundle,) if self.bundle else ()
+
+    def open_blob(self, sha256: str) -> BinaryIO:
+        """Open kept bytes, unchecked.
+
+        Raises:
+            LockfileError: They are not there.
+        """
+        reader = self.bundle.reader(sha256) if self.bundle else None
+        if reader is not None:
+            return RegionStream(reader, 0, reader.size)  # type: ignore[return-value]  # reads only
+        try:
+            return (self.blobs / sha256).open("rb")
+        except OSError as error:
+            raise LockfileError(
+                f"The blob {sha256[:12]} beside the lock can't be read: {error.strerror}",
+                hint="copy the lock's whole folder, with its `blobs`",
+            ) from None
 
 
 def open_lock(path: Path) -> LockFolder:
@@ -86,6 +112,43 @@ def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
     )
 
 
+def pinned_hashes(lockfile: Lockfile) -> set[str]:
+    """Name every file that a lock pins by its sha256: `doctor --fix` keeps some of them beside it."""
+    artifacts = [
+        *lockfile.interpreter.artifacts,
+        *(artifact for package in lockfile.packages for artifact in package.artifacts),
+    ]
+    packages = {row.sha256 for row in lockfile.conda} | {row.sha256 for row in lockfile.system}
+    return packages | {artifact.sha256 for artifact in artifacts} | kept_hashes(lockfile).keys()
+
+
+def keep_blob(folder: LockFolder, sha256: str, write: BlobBytes) -> None:
+    """Lay the bytes of a pinned file beside a lock, where a rebuild finds them before it asks anybody.
+
+    Args:
+        folder: The lock.
+        sha256: What they must hash to.
+        write: Writes them.
+
+    Raises:
+        LockfileError: The place is a symlink, or can't be written.
+    """
+    target = folder.blobs / sha256
+    staging = target.with_name(f".{sha256}.{os.getpid()}")
+    for path in (folder.blobs.parent, folder.blobs, target):
+        if path.is_symlink():
+            raise LockfileError(f"{path} is a symlink (expected none in a lock's folder)", hint="nothing was changed")
+    try:
+        _make_folders(folder.blobs)
+        _write_blob(staging, sha256, write)
+        staging.replace(target)
+    except OSError as error:
+        raise LockfileError(f"{target} can't be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            staging.unlink()
+
+
 def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[str, BlobBytes]]) -> None:
     """Write a lock's folder: a new one appears whole, an earlier one of the name is brought up to date.
 
@@ -110,7 +173,7 @@ def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[st
         _write(staging / LOCK_NAME, text)
         staging.chmod(0o755)
         if folder.exists():
-            _update(folder, staging)
+            _update(folder, staging, pinned_hashes(lockfile))
         else:
             staging.rename(folder)
     except OSError as error:
@@ -157,8 +220,10 @@ def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
     """Replace the lockfile in its folder; the blobs stay.
 
     Raises:
-        LockfileError: It can't be written.
+        LockfileError: It can't be written, or lies in a bundle.
     """
+    if folder.bundle is not None:
+        raise LockfileError(f"{folder.path} is a bundle, which is never changed", hint="make a new one from the lock")
     text = write_lockfile(lockfile).encode()
     staging = folder.path.with_name(f".{folder.path.name}.{os.getpid()}")
     try:
@@ -171,8 +236,11 @@ def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
             staging.unlink()
 
 
-def _update(folder: Path, staging: Path) -> None:
-    """Add the new blobs, replace the lock in one step, then drop the blobs that only the old one knew."""
+def _update(folder: Path, staging: Path, pinned: set[str]) -> None:
+    """Add the new blobs, replace the lock in one step, then drop the blobs that only the old one knew.
+
+    What `doctor --fix` kept stays as long as the lock pins it.
+    """
     known, new = folder / _BLOBS, staging / _BLOBS
     names = {path.name for path in new.iterdir()} if new.is_dir() else set()
     if names:
@@ -181,7 +249,7 @@ def _update(folder: Path, staging: Path) -> None:
         (new / name).replace(known / name)
     (staging / LOCK_NAME).replace(folder / LOCK_NAME)
     for path in known.iterdir() if known.is_dir() else ():
-        if is_sha256(path.name) and path.name not in names:
+        if is_sha256(path.name) and path.name not in names | pinned:
             path.unlink()
     for path in (known, known.parent):
         with contextlib.suppress(OSError):  # not empty, or not there

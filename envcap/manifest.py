@@ -116,6 +116,7 @@ class LockedManifests:
         """Read an artifact: whole if it is here or its RECORD does not tell, else in parts where its hash is stated."""
         artifact = artifact_of(package, self._platform)
         here = self._world.store.blobs.has(Digest(artifact.sha256), size=artifact.size)
+        here = here or any(held.reader(artifact.sha256) for held in self._world.held)
         if here or artifact.source == CAPTURED or package.proof not in RECORD_PROOFS:
             return self._read_whole(package, artifact)
         refused: list[str] = []

@@ -236,7 +236,9 @@ class _Comparison:
     def _new(self, patch: Patch) -> bytes:
         if patch.size > LARGEST_TEXT:
             raise BuildError(f"too large to be shown: {patch.size} bytes")
-        data = _bytes(FileContent(path=self._blobs / patch.sha256, size=patch.size))
+        path = self._blobs / patch.sha256
+        place = path if path.is_file() else self._pinned.blob(patch.sha256)  # it may lie in a bundle
+        data = _bytes(FileContent(path=place, size=patch.size))
         if Digest.of(data).hex != patch.sha256:
             raise BuildError(f"the blob {patch.sha256[:12]} beside the lock is damaged")
         return data

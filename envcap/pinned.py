@@ -1,7 +1,7 @@
 """The bytes that a lock pins, in the store: fetched once, each from whoever has it, believed by their hash alone."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -40,8 +40,23 @@ class StandaloneLocator:
         yield FilePlace(url=url, shown=scrub_url(url))
 
 
+def deb_artifact(package: SystemPackage) -> Artifact:
+    """Name an OS package as a pinned file."""
+    return Artifact(
+        platform=package.platform,
+        source=package.source,
+        file=package.file,
+        size=package.size,
+        sha256=package.sha256,
+    )
+
+
 class PinnedArtifacts:
-    """Gives the pinned bytes of one lock; safe to share between threads."""
+    """Gives the pinned bytes of one lock; safe to share between threads.
+
+    Attributes:
+        locators: What knows where files may be, by kind of source.
+    """
 
     def __init__(self, world: World, *, sources: Sequence[Source], blobs: Path | None) -> None:
         """Prepare; nothing is asked yet.
@@ -64,12 +79,14 @@ class PinnedArtifacts:
                 offline=world.machine.offline,
             ),
         }
+        self.locators: Mapping[str, Locator] = locators
         self._fetcher = Fetcher(
             world.store.blobs,
             world.session,
             locators,
             kinds={STANDALONE: STANDALONE, CONDA_CHANNEL: CONDA_CHANNEL},
             blob_folders=[blobs] if blobs else [],
+            held=world.held,
         )
 
     def artifact(self, artifact: Artifact) -> Path:
@@ -97,6 +114,8 @@ class PinnedArtifacts:
             except StoreError:
                 if blobs.has(digest):
                     raise
+        if self._fetcher.fetch_kept(deb_artifact(package)):
+            return blobs.verified(digest)
         urls = locate_deb(package, mirrors=self._world.debian_mirrors(), sources=self._sources)
         with tempfile.TemporaryFile(dir=self._world.store.root / "tmp") as file:
             fetch_deb(package, urls, transport=self._world.transport, file=file)
@@ -106,12 +125,18 @@ class PinnedArtifacts:
 
     def blob(self, sha256: str) -> Path:
         """Give bytes kept beside the lock, from the store."""
-        size = (self._blobs / sha256).stat().st_size if self._blobs and (self._blobs / sha256).is_file() else -1
+        size = self._kept_size(sha256)
         artifact = Artifact(platform="", source="captured", file=f"blob {sha256[:12]}", size=size, sha256=sha256)
         blobs = self._world.store.blobs
         if size < 0 and blobs.has(Digest(sha256)):
             return blobs.verified(Digest(sha256))
         return self.artifact(artifact)
+
+    def _kept_size(self, sha256: str) -> int:
+        for held in self._world.held:
+            if reader := held.reader(sha256):
+                return reader.size
+        return (self._blobs / sha256).stat().st_size if self._blobs and (self._blobs / sha256).is_file() else -1
 
     def reading(self, artifact: Artifact) -> AbstractContextManager[RandomAccess]:
         """Open a wheel to look at parts of it; see `Fetcher.reading`."""
@@ -133,7 +158,36 @@ class PinnedArtifacts:
         Raises:
             MissingArtifactError: A source does not have what the lock pins.
         """
-        wanted = [(name, job) for layer in layers for name, job in self._jobs(layer)]
+        self._run([(name, job) for layer in layers for name, job in self._jobs(layer)], progress)
+
+    def fetch_all(
+        self, wanted: Sequence[tuple[str, Artifact | SystemPackage]], progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Fetch pinned files, many at a time; those that the store has are neither read nor hashed.
+
+        Args:
+            wanted: What messages call each file, and what the lock says of it.
+            progress: Told of each.
+
+        Raises:
+            MissingArtifactError: A source does not have what the lock pins.
+        """
+        blobs = self._world.store.blobs
+        missing = [row for row in wanted if not blobs.has(Digest(row[1].sha256), size=row[1].size)]
+        self._run(
+            [
+                (
+                    name,
+                    partial(self.deb, row) if isinstance(row, SystemPackage) else partial(self._fetcher.fetch, row),
+                )
+                for name, row in missing
+            ],
+            progress,
+        )
+
+    def _run(
+        self, wanted: Sequence[tuple[str, Callable[[], object]]], progress: Callable[[str, int, int], None]
+    ) -> None:
         with ThreadPoolExecutor(max_workers=_DOWNLOADS) as pool:
             running = {pool.submit(job): name for name, job in wanted}
             try:

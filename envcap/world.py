@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from envcap.archives.held import Held
 from envcap.digest import Digest
 from envcap.environment import Finding
 from envcap.errors import SourceError, StoreError
@@ -78,6 +79,7 @@ class World:
         session: Package indexes and their credentials.
         transport: Debian mirrors.
         conda: conda's channels and package caches.
+        held: Bundles, which are asked before any server.
     """
 
     machine: Machine
@@ -85,6 +87,7 @@ class World:
     session: Session
     transport: Transport
     conda: CondaSettings = field(default_factory=CondaSettings)
+    held: tuple[Held, ...] = ()
 
     def debian_mirrors(self) -> DebianMirrors:
         """Find the machine's Debian mirrors.
@@ -106,12 +109,13 @@ class World:
 
 
 @contextmanager
-def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[World]:
+def open_world(machine: Machine, *, prefix: Path | None = None, held: tuple[Held, ...] = ()) -> Iterator[World]:
     """Open the store and the connections, and close them again.
 
     Args:
         machine: This machine.
         prefix: An environment whose own `pip.conf` counts, if any.
+        held: Bundles at hand.
 
     Raises:
         StoreError: The store can't be used.
@@ -129,7 +133,8 @@ def open_world(machine: Machine, *, prefix: Path | None = None) -> Iterator[Worl
         mirrors = [find_python_mirror(machine.environ), *conda.urls]
         session = Session(settings, mirrors=mirrors, offline=machine.offline, sleep=time.sleep)
         stack.enter_context(session)
-        yield World(machine=machine, store=store, session=session, transport=SessionTransport(session), conda=conda)
+        transport = SessionTransport(session)
+        yield World(machine=machine, store=store, session=session, transport=transport, conda=conda, held=held)
 
 
 class SessionTransport:

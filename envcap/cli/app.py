@@ -37,7 +37,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 IndexOption = Annotated[
     list[str] | None, typer.Option("--index", metavar="URL", help="Another package index to ask (repeatable).")
 ]
-LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile or its folder.")]
+LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile, its folder or a bundle.")]
 
 _FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit` or `environment`"
 _INTERRUPTED = 130
@@ -306,6 +306,29 @@ def export(
     from envcap.cli.export import export_command  # noqa: PLC0415  # commands load when they run
 
     export_command(lock, form, platform=platform, output=output, index=tuple(index or ()), offline=offline, store=store)
+
+
+@app.command()
+def bundle(
+    lock: LockArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it [default: NAME.envcap].")
+    ] = None,
+    image: Annotated[bool, typer.Option("--image", help="Put the rebuilt image in too.")] = False,
+    platform: Annotated[str, typer.Option("--platform", help="Of the image [default: the lock's].")] = "",
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a lock and everything that it pins into one file, which rebuilds without any network."""
+    from envcap.cli.bundle import BundleOptions, bundle_command  # noqa: PLC0415  # commands load when they run
+
+    options = BundleOptions(
+        lock=lock, output=output, image=image, platform=platform, index=tuple(index or ()), offline=offline,
+        store=store, as_json=as_json,
+    )  # fmt: skip
+    bundle_command(options)
 
 
 @app.command("import")

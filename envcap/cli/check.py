@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from envcap.blobs import LockFolder, open_lock
+from envcap.blobs import LockFolder
 from envcap.check import CheckRequest, Drift, check_environment
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.gpu import judge_preflight, preflight_of, preflight_table, report_preflight
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import table_of, unmet_here, warn_of_virtual
@@ -66,7 +67,7 @@ def check_command(options: CheckOptions) -> None:
     prefix, executable = found.prefix, found.executable if found.kind == "system" else None
     place = LivePlace(prefix=prefix, executable=executable, user_site=options.user_site)
     request = CheckRequest(place=place, full=options.full, max_unowned=options.max_unowned * 1_000_000)
-    with open_world(machine, prefix=prefix) as world:
+    with open_world(machine, prefix=prefix, held=folder.held) as world:
         drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())
     verdict, gpus, odd = preflight_of(folder.lockfile, machine, gpu="", driver="")
     if options.as_json:

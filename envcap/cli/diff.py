@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from envcap.blobs import open_lock
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.difference import Difference, Topic, compare_locks, matters

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
-from envcap.blobs import LockFolder, open_lock
+from envcap.blobs import LockFolder
 from envcap.cli.conda import conda_left_out
 from envcap.cli.conda_places import ConfiguredChannels
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data
 from envcap.digest import CHUNK_SIZE
@@ -58,7 +59,7 @@ def export_command(
     check_format(form)
     talk = Talk()
     folder = open_lock(lock)
-    with open_world(this_machine(store=store, offline=offline, index=index)) as world:
+    with open_world(this_machine(store=store, offline=offline, index=index), held=folder.held) as world:
         export = _export(folder, form, choose_platform(folder.lockfile, platform), world, beside=output is not None)
     for finding in export.findings:
         talk.warn(finding.message)
@@ -165,7 +166,7 @@ def _write_wheel(folder: LockFolder, sha256: str, target: Path) -> None:
     if target.parent.is_symlink():  # whoever made the lock's folder may have put it there
         raise LockfileError(f"{target.parent} is a symlink (expected a folder)", hint="choose another `--output`")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.blobs / sha256).open("rb") as blob, _replacing(target) as file:
+    with folder.open_blob(sha256) as blob, _replacing(target) as file:
         found = hashlib.sha256()
         while chunk := blob.read(CHUNK_SIZE):
             found.update(chunk)

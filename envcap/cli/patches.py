@@ -77,7 +77,7 @@ def read_patches(
         EnvcapError: The store can't be opened.
     """
     machine = this_machine(store=store, offline=offline, index=index)
-    with open_world(machine) as world:
+    with open_world(machine, held=folder.held) as world:
         return compare_patches(folder.lockfile, blobs=folder.blobs, world=world, limits=limits)
 
 

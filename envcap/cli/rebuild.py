@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envcap.blobs import LockFolder, open_lock, rewrite_lock
+from envcap.blobs import LockFolder, rewrite_lock
 from envcap.build.image import ignore
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.gpu import warn_of_gpu
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import warn_of_virtual
@@ -56,13 +57,15 @@ def rebuild_command(options: RebuildOptions) -> None:
     check_options(options)
     talk = Talk()
     folder = open_lock(options.lock)
+    if options.record and folder.bundle:
+        raise UsageError(f"`--record` can't write into {options.lock}, which is a bundle")
     platform = choose_platform(folder.lockfile, options.platform)
     attest = _attester(options.key, folder, platform, talk) if options.attest and options.key else None
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
     warn_of_virtual(folder.lockfile, machine, talk)
     warn_of_gpu(folder.lockfile, machine, talk)
-    with open_world(machine) as world:
+    with open_world(machine, held=folder.held) as world:
         rebuilt, written = _rebuild(folder, platform, options, world, talk)
     if options.record:
         _record(rebuilt, folder, talk)

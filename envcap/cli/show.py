@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-from envcap.blobs import LockFolder, kept_hashes, open_lock
+from envcap.blobs import LockFolder, kept_hashes
 from envcap.cli.conda import conda_rows, conda_table, has_patches
 from envcap.cli.facts import fact_rows
+from envcap.cli.locks import open_lock
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible_lines
 from envcap.lock.debian_base import INSTALLED

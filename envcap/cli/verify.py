@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from envcap.blobs import LockFolder, open_lock
+from envcap.blobs import LockFolder
 from envcap.cli.conda import has_patches
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, local_patches, patched_files, table_of
 from envcap.cli.talk import Talk, print_data
@@ -114,7 +115,7 @@ def _by_files(
 ) -> Verdict:
     """Rebuild what the lock says, and compare file by file."""
     platform = choose_platform(folder.lockfile, "")
-    with open_world(machine) as world:
+    with open_world(machine, held=folder.held) as world:
         rebuilt = rebuild_lock(folder.lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)
         image = rebuilt.image
         verdict = expected_level(found, image_id=image.image_id, manifest=image.descriptor.digest)

@@ -93,8 +93,12 @@ def _read_image(files: Files, where: str) -> FoundImage:
 
 def _read_layout(files: Files, where: str) -> FoundImage:
     manifests = _json(files, "index.json", where).get("manifests")
+    if isinstance(manifests, list):
+        # Other artifacts say what they are (OCI image-spec 1.1, descriptor.md): the lock in a bundle is one.
+        manifests = [row for row in manifests if not (isinstance(row, dict) and row.get("artifactType"))]
     if not isinstance(manifests, list) or len(manifests) != 1:
-        raise SinkError(f"{where}: expected one image in index.json")
+        hint = "" if manifests else "if this is a bundle, make it with `envcap bundle --image`"
+        raise SinkError(f"{where}: expected one image in index.json", hint=hint)
     digest, _ = _descriptor(manifests[0], where)
     manifest = _json_bytes(_checked(files, manifests[0], where), where)
     config = _checked(files, manifest.get("config"), where)

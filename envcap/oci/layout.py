@@ -133,12 +133,12 @@ def stream_tar(image: Image, file: BinaryIO, *, tag: str, progress: Progress) ->
     }
     written = 0
     for name, data in small.items():
-        block = _file_header(name, len(data)) + data + padding(len(data))
+        block = file_header(name, len(data)) + data + padding(len(data))
         file.write(block)
         written += len(block)
     layers = list({layer.digest: layer for layer in image.layers}.values())
     for number, layer in enumerate(layers):
-        header = _file_header(blob_path(layer.digest), layer.size)
+        header = file_header(blob_path(layer.digest), layer.size)
         file.write(header)
         image.blobs.copy_to(layer.digest, file)
         file.write(padding(layer.size))
@@ -147,7 +147,8 @@ def stream_tar(image: Image, file: BinaryIO, *, tag: str, progress: Progress) ->
     file.write(trailer(written))
 
 
-def _file_header(name: str, size: int) -> bytes:
+def file_header(name: str, size: int) -> bytes:
+    """Write the header of one file of a layout's tar; PAX only where the size needs it."""
     if size <= MAX_OCTAL_SIZE:
         return header_block(name.encode(), size=size)
     return extended_header([(b"size", b"%d" % size)]) + header_block(name.encode())

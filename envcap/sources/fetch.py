@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from envcap.archives.access import FileReader, RandomAccess
+from envcap.archives.held import Held
 from envcap.digest import CHUNK_SIZE, Digest
 from envcap.errors import ArchiveError, DigestError, MissingArtifactError, SourceError
 from envcap.lockfile.model import CAPTURED, Artifact
@@ -19,6 +21,19 @@ from envcap.sources.ranges import open_remote
 from envcap.store.blobs import BlobStore
 
 SIMPLE_INDEX: Final = "simple-index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPlace:
+    """A bundle that has a file of the right size.
+
+    Attributes:
+        reader: Its bytes, unchecked.
+        shown: What messages may say of it.
+    """
+
+    reader: RandomAccess
+    shown: str
 
 
 class Fetcher:
@@ -36,6 +51,7 @@ class Fetcher:
         *,
         kinds: Mapping[str, str],
         blob_folders: Sequence[Path] = (),
+        held: Sequence[Held] = (),
     ) -> None:
         """Prepare; nothing is asked yet.
 
@@ -44,13 +60,15 @@ class Fetcher:
             session: Where servers are asked.
             locators: By kind of source: `simple-index`, `debian`, …
             kinds: Kind by the source's name, from the lock; sources not named there are simple indexes.
-            blob_folders: Folders of files named by their hash, beside the lock or in a bundle.
+            blob_folders: Folders of files named by their hash, beside the lock.
+            held: Bundles, asked first.
         """
         self.store = store
         self._session = session
         self._locators = locators
         self._kinds = kinds
         self._blob_folders = tuple(blob_folders)
+        self._held = tuple(held)
 
     def fetch(self, artifact: Artifact, *, meter: Meter | None = None) -> Digest:
         """Have a file in the store.
@@ -70,24 +88,38 @@ class Fetcher:
         if self.store.has(digest, size=artifact.size):
             return digest
         refusals: list[Refusal] = []
-        for place in self._places(artifact):
+        if self._take(artifact, self._places(artifact), refusals, meter or Meter()):
+            return digest
+        raise _missing(artifact, refusals, offline=self._session.offline)
+
+    def fetch_kept(self, artifact: Artifact) -> bool:
+        """Have a file in the store if it is there, in a bundle or beside the lock; tell whether it is now."""
+        if self.store.has(Digest(artifact.sha256), size=artifact.size):
+            return True
+        return self._take(artifact, self._kept_places(artifact), [], Meter())
+
+    def _take(
+        self,
+        artifact: Artifact,
+        places: Iterator[FilePlace | HeldPlace | Refusal],
+        refusals: list[Refusal],
+        meter: Meter,
+    ) -> bool:
+        """Copy a file into the store from the first place that has it; the others say why not."""
+        for place in places:
             if isinstance(place, Refusal):
                 refusals.append(place)
                 continue
             try:
-                self.store.ensure(
-                    digest,
-                    partial(self._copy, place, artifact, meter or Meter()),
-                    size=artifact.size,
-                    check=True,
-                )
+                copy = partial(self._copy, place, artifact, meter)
+                self.store.ensure(Digest(artifact.sha256), copy, size=artifact.size, check=True)
             except DigestError:
                 refusals.append(Refusal(shown=place.shown, answer="sent bytes with another hash"))
             except SourceError as error:
                 refusals.append(Refusal(shown=place.shown, answer=error.message))
             else:
-                return digest
-        raise _missing(artifact, refusals, offline=self._session.offline)
+                return True
+        return False
 
     @contextmanager
     def reading(self, artifact: Artifact, *, tail: int) -> Iterator[RandomAccess]:
@@ -112,6 +144,9 @@ class Fetcher:
                 if isinstance(place, Refusal):
                     refusals.append(place)
                     continue
+                if isinstance(place, HeldPlace):
+                    yield place.reader
+                    return
                 try:
                     opened = open_remote(self._session, place.url, tail=tail, meter=Meter(), size=artifact.size)
                     reader = stack.enter_context(opened)
@@ -124,22 +159,44 @@ class Fetcher:
                 raise _missing(artifact, refusals, offline=self._session.offline)
             yield reader
 
-    def _places(self, artifact: Artifact) -> Iterator[FilePlace | Refusal]:
+    def _kept_places(self, artifact: Artifact) -> Iterator[FilePlace | HeldPlace | Refusal]:
+        for held in self._held:
+            reader = held.reader(artifact.sha256)
+            if reader is None or reader.size != artifact.size:
+                yield Refusal(shown=held.shown, answer="has another size" if reader else "does not have it")
+            else:
+                yield HeldPlace(reader=reader, shown=held.shown)
         for folder in self._blob_folders:
             for path in (folder / artifact.sha256, folder / artifact.sha256[:2] / artifact.sha256):
                 if path.is_file():
                     yield FilePlace(url=path.absolute().as_uri(), shown="the blobs beside the lock")
+
+    def _places(self, artifact: Artifact) -> Iterator[FilePlace | HeldPlace | Refusal]:
+        yield from self._kept_places(artifact)
         if artifact.source == CAPTURED:
             yield Refusal(shown="the blobs beside the lock", answer="do not have it; only they can")
             return
         locator = self._locators.get(self._kinds.get(artifact.source, SIMPLE_INDEX)) or self._locators[SIMPLE_INDEX]
         yield from locator.urls(artifact)
 
-    def _copy(self, place: FilePlace, artifact: Artifact, meter: Meter, sink: Sink) -> None:
-        if place.url.startswith("file:"):
+    def _copy(self, place: FilePlace | HeldPlace, artifact: Artifact, meter: Meter, sink: Sink) -> None:
+        if isinstance(place, HeldPlace):
+            _copy_held(place.reader, sink)
+        elif place.url.startswith("file:"):
             _copy_file(path_of_file_url(place.url), sink, artifact.size)
         else:
             download(self._session, place.url, sink, size=artifact.size, meter=meter)
+
+
+def _copy_held(reader: RandomAccess, sink: Sink) -> None:
+    """Copy from a bundle; what its file lacks by now is found by the hash."""
+    position = 0
+    try:
+        while chunk := reader.read_at(position, CHUNK_SIZE):
+            position += len(chunk)
+            sink.write(chunk)
+    except ArchiveError as error:
+        raise AnswerError(error.message, reason="unreachable") from error
 
 
 def _copy_file(path: Path, sink: Sink, size: int) -> None:

@@ -14,6 +14,7 @@ COMMANDS = (
     ("diff",),
     ("show",),
     ("export",),
+    ("bundle",),
     ("import",),
     ("gpu",),
     ("gpu", "where"),
