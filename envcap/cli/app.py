@@ -331,6 +331,24 @@ def bundle(
     bundle_command(options)
 
 
+@app.command()
+def doctor(
+    lock: LockArgument,
+    fix: Annotated[bool, typer.Option("--fix", help="Keep what may get lost beside the lock, in its `blobs`.")] = False,
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what of a lock may not be had one day; status 3 if something may not."""
+    from envcap.cli.doctor import DoctorOptions, doctor_command  # noqa: PLC0415  # commands load when they run
+
+    options = DoctorOptions(
+        lock=lock, fix=fix, index=tuple(index or ()), offline=offline, store=store, as_json=as_json
+    )  # fmt: skip
+    doctor_command(options)
+
+
 @app.command("import")
 def import_file(
     file: Annotated[

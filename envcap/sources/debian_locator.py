@@ -26,20 +26,39 @@ def locate_deb(package: SystemPackage, *, mirrors: DebianMirrors, sources: Itera
         mirrors: This machine's mirrors.
         sources: The lock's sources.
     """
-    source = next((row for row in sources if row.name == package.source), None)
+    source = _source(package, sources)
     suite = source.suite if source is not None else ""
-    # Names in a pool hold `+` and `~`, which are themselves in a path, but `%` and `?` would not be.
-    path = quote(package.file, safe="/+~:")
     for mirror in mirrors.of_suite(suite):
-        yield f"{mirror.uri}/{path}"
+        yield f"{mirror.uri}/{_path(package)}"
+    yield from locate_snapshot(package, mirrors=mirrors, source=source)
+
+
+def locate_snapshot(package: SystemPackage, *, mirrors: DebianMirrors, source: Source | None) -> Iterator[str]:
+    """Give the addresses of a locked .deb in snapshot archives, which keep every state of the distribution.
+
+    Args:
+        package: A row of the lock.
+        mirrors: This machine's mirrors.
+        source: The lock's source of the package.
+    """
     if source is None or source.release <= 0:
         return
+    suite = source.suite
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(source.release))
     archive = "debian-security" if suite.endswith("-security") else "debian"
     for template in dict.fromkeys((mirrors.snapshot, source.snapshot)):
         if "@SNAPSHOTID@" in template:
             base = template.replace("@SNAPSHOTID@", stamp).replace("@ARCHIVE@", archive)
-            yield f"{base.rstrip('/')}/{path}"
+            yield f"{base.rstrip('/')}/{_path(package)}"
+
+
+def _source(package: SystemPackage, sources: Iterable[Source]) -> Source | None:
+    return next((row for row in sources if row.name == package.source), None)
+
+
+def _path(package: SystemPackage) -> str:
+    # Names in a pool hold `+` and `~`, which are themselves in a path, but `%` and `?` would not be.
+    return quote(package.file, safe="/+~:")
 
 
 def fetch_deb(package: SystemPackage, urls: Iterable[str], *, transport: Transport, file: IO[bytes]) -> str:

@@ -142,13 +142,20 @@ class Session:
         raise AssertionError  # pragma: no cover - the last try raises
 
     @contextmanager
-    def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
+    def open(
+        self, url: str, *, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> Iterator[httpx.Response]:
         """Ask for a URL and stream the answer; redirects are followed, transient failures tried again.
+
+        Args:
+            url: What to ask.
+            headers: Added to the request.
+            method: `GET`, or `HEAD` where the body is not wanted.
 
         Raises:
             AnswerError: The URL is refused, the server can't be reached, or still fails after three tries.
         """
-        response = self._ask(url, headers or {})
+        response = self._ask(url, headers or {}, method)
         try:
             yield response
         finally:
@@ -188,17 +195,17 @@ class Session:
         """Tell whether a URL's server answered anything in this session."""
         return origin_of(url) in self.reached
 
-    def _ask(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    def _ask(self, url: str, headers: Mapping[str, str], method: str) -> httpx.Response:
         for _ in range(REDIRECTS + 1):
             check_url(url, known_hosts=self._known)
-            response = self._try(url, headers)
+            response = self._try(url, headers, method)
             if response.status_code not in _REDIRECTING or "location" not in response.headers:
                 return response
             response.close()
             url = _next_url(url, response.headers["location"])
         raise AnswerError(f"{scrub_url(url)} redirects more than {REDIRECTS} times", reason="garbage")
 
-    def _try(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    def _try(self, url: str, headers: Mapping[str, str], method: str) -> httpx.Response:
         """Ask one URL up to three times; a server that never answered is not asked again for each package."""
         origin = origin_of(url)
         if self.offline:
@@ -209,7 +216,7 @@ class Session:
                 failure = failure or "did not answer before"
                 break
             try:
-                response = self._send(url, headers)
+                response = self._send(url, headers, method)
             except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
                 failure = _describe(error)
                 self._sleep(_pause(attempt, ""))
@@ -223,10 +230,10 @@ class Session:
             self._failures[origin] = self._failures.get(origin, 0) + 1
         raise AnswerError(f"{scrub_url(url)} can't be reached: {failure}", reason="unreachable")
 
-    def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    def _send(self, url: str, headers: Mapping[str, str], method: str) -> httpx.Response:
         authorization = self.settings.credentials.authorization(url)
         extra = {"Authorization": authorization} if authorization else {}
-        request = self.client.build_request("GET", url, headers={**headers, **extra})
+        request = self.client.build_request(method, url, headers={**headers, **extra})
         # auth=None would make httpx read userinfo out of the URL; a callable that adds nothing does not.
         return self.client.send(request, stream=True, auth=lambda request: request)
 

@@ -22,11 +22,13 @@ class FilePlace:
         url: `https`, `http` or, on this machine, `file`; may hold a token.
         shown: What messages may say of it.
         hash_stated: Whether the place states the pinned hash for the file, so that a part of it may be believed.
+        yanked: Whether the place says that the file should not be used any more (PEP 592).
     """
 
     url: str = field(repr=False)
     shown: str
     hash_stated: bool = False
+    yanked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +38,12 @@ class Refusal:
     Attributes:
         shown: Who was asked.
         answer: What it said, in one clause.
+        absent: Whether it said that it does not have the file, rather than nothing.
     """
 
     shown: str
     answer: str
+    absent: bool = False
 
 
 class Locator(Protocol):
@@ -89,9 +93,10 @@ class SimpleLocator:
             yield Refusal(shown=index.shown, answer=error.message)
             return
         right = [file for file in files if file.sha256 in {"", artifact.sha256}]
-        yield from (FilePlace(url=file.url, shown=index.shown, hash_stated=bool(file.sha256)) for file in right)
+        for file in right:
+            yield FilePlace(url=file.url, shown=index.shown, hash_stated=bool(file.sha256), yanked=file.yanked)
         if not right:
-            yield Refusal(shown=index.shown, answer=_absence(files))
+            yield Refusal(shown=index.shown, answer=_absence(files), absent=True)
 
 
 def _absence(files: tuple[ProjectFile, ...]) -> str:

@@ -15,6 +15,7 @@ COMMANDS = (
     ("show",),
     ("export",),
     ("bundle",),
+    ("doctor",),
     ("import",),
     ("gpu",),
     ("gpu", "where"),

@@ -30,6 +30,7 @@ class Fault:
 class Request:
     path: str
     headers: dict[str, str]
+    method: str = "GET"
 
 
 @dataclass(kw_only=True)
@@ -109,7 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         index = self.server.index
-        request = Request(path=self.path, headers={k.lower(): v for k, v in self.headers.items()})
+        headers = {k.lower(): v for k, v in self.headers.items()}
+        request = Request(path=self.path, headers=headers, method=self.command)
         index.requests.append(request)
         if not index.admits(request):
             self._answer(401, {"WWW-Authenticate": "Basic"}, b"")
@@ -124,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {}, b"")
         else:
             self._send(index, fault, *found)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _send(self, index: Index, fault: Fault, content_type: str, data: bytes) -> None:
         data = data if fault.body is None else fault.body
@@ -148,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data if cut < 0 else data[:cut])
+        self.wfile.write(b"" if self.command == "HEAD" else data if cut < 0 else data[:cut])
         if 0 <= cut < len(data):
             self.close_connection = True
 
