@@ -125,6 +125,26 @@ def _killed(points: Iterator[FaultPoint], path: Path) -> Iterator[FaultPoint]:
 
 
 @needs_strace
+def test_a_killed_bundle_is_not_there_or_whole(small: Small, tmp_path: Path) -> None:
+    out, store = tmp_path / "out", tmp_path / "store"
+    path, reference = out / "small.envcap", tmp_path / "reference.envcap"
+    assert small.flow.run("bundle", small.lock, "-o", reference).status == 0
+    command = small.command("bundle", small.lock, "-o", path)
+    environ = small.environ(ENVCAP_STORE=store)
+    fired = 0
+    for point in kill_points(
+        command, environ, touching=tmp_path, prepare=wiping(out, store), calls=("fsync", "rename", "chmod")
+    ):
+        assert point.result.returncode == -9, point
+        assert not path.exists() or path.read_bytes() == reference.read_bytes(), point
+        again = small.using(store).run("bundle", small.lock, "-o", path)
+        assert again.status == 0, (point, again)
+        assert path.read_bytes() == reference.read_bytes()
+        fired += 1
+    assert fired >= 3
+
+
+@needs_strace
 def test_a_killed_snapshot_leaves_the_old_lock_or_the_new_with_all_its_bytes(small: Small, tmp_path: Path) -> None:
     flow, out, saved = small.flow, tmp_path / "locks", tmp_path / "saved"
     prefix = tmp_path / "env"

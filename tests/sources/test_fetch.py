@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from envcap.archives.held import Held
 from envcap.digest import Digest
-from envcap.errors import MissingArtifactError
+from envcap.errors import ArchiveError, MissingArtifactError
 from envcap.lockfile.model import CAPTURED, Artifact
 from envcap.sources.answer import Meter
 from envcap.sources.fetch import Fetcher
@@ -38,6 +40,7 @@ def fetcher(
     hints: dict[str, str] | None = None,
     kinds: dict[str, str] | None = None,
     blobs: tuple[Path, ...] = (),
+    held: tuple[Held, ...] = (),
 ) -> Iterator[Fetcher]:
     indexes = tuple(
         IndexLocation(name="pypi" if not number else f"extra{number}", url=url, is_default=not number)
@@ -45,7 +48,7 @@ def fetcher(
     )
     with Session(IndexSettings(indexes=indexes, timeout=5), offline=offline, sleep=lambda _: None) as session:
         locator = SimpleLocator(IndexReader(session), hints or {})
-        yield Fetcher(store.blobs, session, {"simple-index": locator}, kinds=kinds or {}, blob_folders=blobs)
+        yield Fetcher(store.blobs, session, {"simple-index": locator}, kinds=kinds or {}, blob_folders=blobs, held=held)
 
 
 @pytest.fixture
@@ -277,3 +280,67 @@ def test_where_nobody_has_a_file_its_parts_are_missing(store: Store) -> None:
     ):
         pass
     assert caught.value.hint == OFFLINE_HINT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A bundle in memory: says its size, and fails where it is told to."""
+
+    data: bytes
+    name: str = Digest.of(DATA).hex
+    size: int = len(DATA)
+    fault: str = ""
+    shown: str = "the bundle x.envcap"
+
+    def reader(self, sha256: str) -> "Memory | None":
+        return self if sha256 == self.name else None
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if self.fault:
+            raise ArchiveError(self.fault)
+        return self.data[offset : offset + length]
+
+
+def test_a_bundle_is_asked_before_the_index(store: Store) -> None:
+    with serve(Index()) as index:
+        index.add("demo", NAME, DATA)
+        with fetcher(store, index.simple, held=(Memory(data=DATA),)) as fetch:
+            with fetch.reading(artifact(), tail=10) as reader:
+                assert reader.read_at(256, 256) == DATA[256:512]
+            assert not kept(store)
+            assert fetch.fetch(artifact()) == Digest.of(DATA)
+    assert index.requests == []
+    assert kept(store)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "answer"),
+    [
+        (Memory(data=DATA, name="0" * 64), "does not have it"),
+        (Memory(data=DATA, size=7), "has another size"),
+        (Memory(data=DATA[:-1] + b"x"), "sent bytes with another hash"),
+        (Memory(data=DATA[:-1]), "sent bytes with another hash"),
+        (Memory(data=DATA, fault="Can't read archive at byte 0: Input/output error"), "Input/output error"),
+    ],
+)
+def test_a_bundle_that_lies_is_passed_over_and_said(store: Store, bundle: Memory, answer: str) -> None:
+    with fetcher(store, held=(bundle,)) as fetch:
+        assert not fetch.fetch_kept(artifact())
+        with pytest.raises(MissingArtifactError) as missing:
+            fetch.fetch(artifact())
+    assert f"the bundle x.envcap: {answer}" in missing.value.message.replace("Can't read archive at byte 0: ", "")
+    assert is_clean(store)
+    with serve(Index()) as index:
+        index.add("demo", NAME, DATA)
+        with fetcher(store, index.simple, held=(bundle,)) as fetch:
+            fetch.fetch(artifact())
+    assert kept(store)
+
+
+def test_what_is_kept_is_had_without_the_index(store: Store, tmp_path: Path) -> None:
+    (tmp_path / Digest.of(DATA).hex).write_bytes(DATA)
+    with serve(Index()) as index, fetcher(store, index.simple, blobs=(tmp_path,)) as fetch:
+        assert fetch.fetch_kept(artifact())
+        assert not fetch.fetch_kept(artifact(b"other"))
+        assert fetch.fetch_kept(artifact())
+    assert index.requests == []
