@@ -20,7 +20,7 @@ from workplace import QUICK, Workplace
 _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
-_STORES = ("seed", "store", "store-warm", "store-check")
+_STORES = ("seed", "store", "store-warm", "store-check", "store-bundle")
 _FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context", "conda", "gpu")
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
@@ -98,6 +98,10 @@ def _measure(bench: Bench, *, gpu: bool) -> list[Row]:
         ("analysis of the GPU code of a CUDA torch environment, warm", "under 3 s"),
         ("snapshot of it, warm, hashes included", "bounded by disk and sha256"),
     ]
+    bundle = [
+        ("bundle, everything in the store", "under 2 s"),
+        ("rebuild from the bundle, offline, on an empty store", "the same image ID"),
+    ]
     memory = [("peak memory of snapshot", "under 300 MB"), ("peak memory of rebuild", "under 300 MB")]
     steps: list[tuple[list[tuple[str, str]], Callable[[], Sequence[str]]]] = [
         (snapshot, bench.snapshot),
@@ -105,6 +109,7 @@ def _measure(bench: Bench, *, gpu: bool) -> list[Row]:
         (check, bench.check),
         (rebuild, bench.rebuild),
         (docker, bench.docker),
+        (bundle, bench.bundle),
         (changed, bench.changed),
         ([("conda: snapshot of 150 records, warm", "under 2 s")], conda_bench.snapshot),
         (conda, conda_bench.rebuild),
@@ -141,7 +146,7 @@ def _clear(root: Path) -> None:
     """Remove what an earlier run left, by name: `--keep` may name a folder with something else in it."""
     for name in (*_STORES, *_FOLDERS):
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("requirements.txt", "registry.yml", "registry.log", "report.md"):
+    for name in ("bench.envcap", "requirements.txt", "registry.yml", "registry.log", "report.md"):
         (root / name).unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """The figures of the table, each measured with everything it is compared with in the same minutes."""
 
+import json
 import shutil
 import statistics
 from dataclasses import dataclass, field
@@ -244,6 +245,27 @@ class Bench:
         ]
 
     # -- the rest
+
+    def bundle(self) -> list[str]:
+        """Bundle from a warm store, and rebuild from nothing else; gives a row for each."""
+        place, file, empty = self.place, self.place.root / "bench.envcap", self.place.root / "store-bundle"
+        place.read_lock()
+        took = []
+        for number in range(RUNS):
+            tell(f"bundle {number + 1} of {RUNS}")
+            settle()
+            taken = place.envcap("bundle", place.lock, "-o", file, "--store", place.store, "--offline")
+            took.append(taken.seconds)
+        tell("rebuild from the bundle")
+        shutil.rmtree(empty, ignore_errors=True)
+        settle()
+        built = place.envcap("rebuild", file, "--store", empty, "--offline", "--json")
+        image = json.loads(built.output)
+        same = image["image_id"] == image["expected"]
+        return [
+            f"{seconds(took)} for {size(file.stat().st_size)} {verdict(met=statistics.median(took) < 2)}",
+            f"{seconds([built.seconds])} {verdict(met=same)}",
+        ]
 
     def memory(self) -> list[str]:
         """Give the largest memory of any measured snapshot and rebuild, a row each."""
