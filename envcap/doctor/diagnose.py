@@ -1,16 +1,19 @@
 """Which files of a lock would not survive: every source is asked for each, and what it says is joined."""
 
+import enum
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, Final
 
+from envcap.archives.access import RegionStream
 from envcap.blobs import LockFolder, kept_hashes
 from envcap.conda.channel import source_name
 from envcap.digest import Digest
 from envcap.doctor.findings import Diagnosis, Finding, Pinned, Problem, pinned_files
 from envcap.doctor.presence import Answer, Presence, ask
-from envcap.errors import SystemPackageError
+from envcap.errors import ArchiveError, SystemPackageError
 from envcap.lockfile.model import CAPTURED, Artifact, Source, SystemPackage
 from envcap.pinned import PinnedArtifacts
 from envcap.sources.conda_locator import CONDA_CHANNEL
@@ -34,29 +37,51 @@ def diagnose(folder: LockFolder, world: World, progress: Callable[[str, int, int
     """
     blobs = [_blob(sha256, size) for sha256, size in kept_hashes(folder.lockfile).items()]
     rows = [*pinned_files(folder.lockfile), *blobs]
-    loose = [row for row in rows if not is_kept(folder, row.row.sha256, row.row.size)]
     doctor = _Doctor(folder, world)
     findings: list[Finding] = []
+    kept = 0
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         try:
-            for number, found in enumerate(pool.map(doctor.look, loose)):
-                progress(loose[number].name, number + 1, len(loose))
+            for number, (beside, found) in enumerate(pool.map(doctor.look, rows)):
+                progress(rows[number].name, number + 1, len(rows))
+                kept += beside is _Kept.WHOLE
                 findings += [found] if found else []
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Diagnosis(files=len(rows), kept=len(rows) - len(loose), findings=tuple(findings))
+    return Diagnosis(files=len(rows), kept=kept, findings=tuple(findings))
 
 
-def is_kept(folder: LockFolder, sha256: str, size: int) -> bool:
-    """Tell whether a file lies with the lock, by name and size: a rebuild checks its hash."""
-    if any(reader.size == size for held in folder.held if (reader := held.reader(sha256))):
-        return True
+class _Kept(enum.Enum):
+    """How a file lies with the lock."""
+
+    WHOLE = "whole"
+    DAMAGED = "damaged"
+    ABSENT = "absent"
+
+
+def _look_beside(folder: LockFolder, pinned: Pinned) -> _Kept:
+    """Look for a file beside a lock, or in its bundle, and hash it: a rebuild would pass over a damaged one."""
+    sha256, size = pinned.row.sha256, pinned.row.size
+    found = _Kept.ABSENT
+    for held in folder.held:
+        if reader := held.reader(sha256):
+            with RegionStream(reader, 0, reader.size) as stream:
+                found = _compare(stream, sha256)  # type: ignore[arg-type]  # reads only
+    if found is _Kept.WHOLE:
+        return found
     path = folder.blobs / sha256
     try:
-        return path.is_file() and path.stat().st_size == size
-    except OSError:
-        return False
+        if path.is_file():
+            with path.open("rb") as file:
+                found = _compare(file, sha256) if os.fstat(file.fileno()).st_size == size else _Kept.DAMAGED
+    except (OSError, ArchiveError):
+        return _Kept.DAMAGED
+    return found
+
+
+def _compare(stream: BinaryIO, sha256: str) -> _Kept:
+    return _Kept.WHOLE if Digest.of_file(stream).hex == sha256 else _Kept.DAMAGED
 
 
 def _blob(sha256: str, size: int) -> Pinned:
@@ -86,14 +111,24 @@ class _Said:
 
 class _Doctor:
     def __init__(self, folder: LockFolder, world: World) -> None:
+        self._folder = folder
         self._world = world
         self._sources: Mapping[str, Source] = {source.name: source for source in folder.lockfile.sources}
         pinned = PinnedArtifacts(world, sources=folder.lockfile.sources, blobs=folder.blobs)
         self._locators = pinned.locators
         self._mirrors = _mirrors(world)
 
-    def look(self, pinned: Pinned) -> Finding | None:
-        """Ask for one file; None where nothing is to be said."""
+    def look(self, pinned: Pinned) -> tuple[_Kept, Finding | None]:
+        """Look for one file beside the lock, and ask the sources if it is not there; None: nothing is to be said."""
+        beside = _look_beside(self._folder, pinned)
+        if beside is _Kept.WHOLE:
+            return beside, None
+        found = self._ask(pinned)
+        if found and found.problem is Problem.LOST and beside is _Kept.DAMAGED:
+            found = replace(found, detail="damaged beside the lock, and nobody else has it")
+        return beside, found
+
+    def _ask(self, pinned: Pinned) -> Finding | None:
         row = pinned.row
         said = _Said()
         if isinstance(row, SystemPackage):

@@ -184,6 +184,21 @@ def test_a_file_beside_the_lock_is_not_asked_for(ward: Ward) -> None:
     assert not ward.index.asked(file)
 
 
+def test_a_damaged_file_beside_the_lock_is_not_counted_on(ward: Ward) -> None:
+    folder = ward.folder(lock_of(package("gone"), package("kept")))
+    ward.index.add("kept", *wheel("kept"))
+    folder.blobs.mkdir(parents=True)
+    for name in ("gone", "kept"):
+        data = wheel(name)[1]
+        (folder.blobs / sha256(data).hexdigest()).write_bytes(b"\0" + data[1:])
+    with ward.world() as world:
+        found = diagnose(folder, world, silent)
+    assert found.kept == 0
+    assert [(row.pinned.name, row.problem, row.detail) for row in found.findings] == [
+        ("gone", Problem.LOST, "damaged beside the lock, and nobody else has it")
+    ]
+
+
 def test_a_kept_blob_that_is_missing_is_lost(ward: Ward) -> None:
     captured = CapturedFile(path="etc/x", sha256="1" * 64, size=3)
     assert ward.problems(lock_of(captured=(captured,)))[""] == (Problem.LOST, "not beside the lock")
