@@ -14,6 +14,7 @@ from functools import partial
 
 from envcap.build.arrange import arrange
 from envcap.build.conda_layer import conda_environment_entries, root_key
+from envcap.build.host_driver import refuse_host_driver
 from envcap.build.layer import Compression, FileHash, write_layer
 from envcap.build.materials import Materials
 from envcap.build.records import environment_entries
@@ -220,6 +221,7 @@ def _build_layer(layer: LayerPlan, *, plan: ImagePlan, materials: Materials, sto
         return known
     with ExitStack() as stack:
         entries = arrange(materials.entries(layer, stack))
+        refuse_host_driver(entries)
         built = _write(entries, layer, plan.epoch, store, blobs=blobs)
     _remember(store, key, built)
     return built

@@ -171,6 +171,54 @@ def rebuild(
     )
 
 
+@app.command("run")
+def run_image(
+    lock: LockArgument,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- CMD...]", help="What to run [default: the image's shell].")
+    ] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option("--volume", "-v", metavar="SRC:PATH[:ro]", help="Mount a file or folder (repeatable)."),
+    ] = None,
+    mount_cwd: Annotated[
+        bool, typer.Option("--mount-cwd", help="Mount the current folder at its own path, and start there.")
+    ] = False,
+    workdir: Annotated[str, typer.Option("--workdir", "-w", metavar="DIR", help="Where the command starts.")] = "",
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="NAME[=VALUE]", help="Set a variable, or pass one on (repeatable)."),
+    ] = None,
+    no_gpu: Annotated[bool, typer.Option("--no-gpu", help="Run without the GPU that the lock wants.")] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="`docker` or `podman` [default: the first that answers].")
+    ] = "",
+    platform: Annotated[str, typer.Option("--platform", help="[default: the lock's].")] = "",
+    index: IndexOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Run a command in a lock's image, with the GPUs that the lock wants; its exit status is the command's."""
+    from envcap.cli.run import RunOptions, run_command  # noqa: PLC0415  # commands load when they run
+
+    run_command(
+        RunOptions(
+            lock=lock,
+            command=tuple(command or ()),
+            volume=tuple(volume or ()),
+            workdir=workdir,
+            env=tuple(env or ()),
+            mount_cwd=mount_cwd,
+            gpu=not no_gpu,
+            engine=engine,
+            platform=platform,
+            index=tuple(index or ()),
+            offline=offline,
+            store=store,
+        )
+    )
+
+
 @app.command()
 def verify(
     lock: LockArgument,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from envcap.blobs import LockFolder, rewrite_lock
 from envcap.build.image import ignore
@@ -25,6 +26,8 @@ from envcap.verify import Level
 from envcap.world import World, open_world
 
 _REPAIRS = 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +79,22 @@ def rebuild_command(options: RebuildOptions) -> None:
         _report(rebuilt, written, time.monotonic() - started, talk)
         if attestation:
             talk.say(f"Attested: {visible(str(attestation))}")
-    if rebuilt.level is Level.NONE and not options.record:
+    if not options.record:
+        check_level(rebuilt)
+
+
+def check_level(rebuilt: Rebuilt) -> None:
+    """Refuse an image that is not the one that its lock expects.
+
+    Raises:
+        DifferenceError: It is another.
+    """
+    if rebuilt.level is Level.NONE:
         raise DifferenceError(
             f"The image is not the one that the lock expects (expected {_expected_id(rebuilt)}, "
             f"found {rebuilt.image.image_id})",
             hint="see which files differ with `envcap verify` on an image made where the lock was, or accept this one "
-            "with `--record`",
+            "with `envcap rebuild --record`",
         )
 
 
@@ -96,20 +109,32 @@ def _attester(key: Path, folder: LockFolder, platform: str, talk: Talk) -> Calla
 def _rebuild(
     folder: LockFolder, platform: str, options: RebuildOptions, world: World, talk: Talk
 ) -> tuple[Rebuilt, list[str]]:
-    """Build and write; what turns out to be damaged in the store was set aside, and is made anew."""
-    lockfile = folder.lockfile
+    """Build and write."""
+
+    def attempt() -> tuple[Rebuilt, list[str]]:
+        with _folder(options.output, world) as layout:
+            rebuilt = rebuild_lock(
+                folder.lockfile,
+                blobs=folder.blobs,
+                platform=platform,
+                world=world,
+                talk=talk,
+                ready=layout.add if layout else ignore,
+            )
+            return rebuilt, _write(rebuilt, options, folder.lockfile, layout, world, talk)
+
+    return repairing(attempt, world, talk)
+
+
+def repairing(attempt: Callable[[], T], world: World, talk: Talk) -> T:
+    """Build, and build again where something in the store turns out to be damaged: it was set aside, and is made anew.
+
+    Raises:
+        StoreError: The store keeps giving damaged objects.
+    """
     for _ in range(_REPAIRS):
         try:
-            with _folder(options.output, world) as layout:
-                rebuilt = rebuild_lock(
-                    lockfile,
-                    blobs=folder.blobs,
-                    platform=platform,
-                    world=world,
-                    talk=talk,
-                    ready=layout.add if layout else ignore,
-                )
-                return rebuilt, _write(rebuilt, options, lockfile, layout, world, talk)
+            return attempt()
         except DamagedObjectError as error:
             talk.warn(f"{error.message}; it is made anew")
     raise StoreError(

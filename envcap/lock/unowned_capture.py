@@ -16,7 +16,7 @@ from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
 from envcap.errors import UsageError
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import CapturedFile
-from envcap.scan.unowned import CAPTURED, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders
+from envcap.scan.unowned import CAPTURED, NEVER, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders
 
 _NAMED = 3
 _LARGEST_NAMED = 10
@@ -174,7 +174,7 @@ def _refused_findings(refused: dict[Kind, list[InstalledFile]]) -> Iterator[Find
         if kind is Kind.LINK:  # the scan said so of each
             continue
         message = f"Of no package and left out: {_described(kind, files)}"
-        if kind not in NEVER_BY_FOLDER:
+        if kind not in NEVER_BY_FOLDER | NEVER:
             message += f" (`--keep {_top(files)}` captures them)"
         yield Finding(code="unowned-left-out", message=message, path=files[0].path)
 

@@ -12,7 +12,8 @@ module path is code all the same, and only the second and third of these are lef
 * links that lead to a place that only this machine has.
 
 Never captured by being in the way, wherever they lie: repositories (`.git`), caches (`.cache`, `.ipynb_checkpoints`, …)
-and private settings (`.env`, `.netrc`, `.ssh`, …).
+and private settings (`.env`, `.netrc`, `.ssh`, …). Never at all: libraries of this machine's NVIDIA driver and links
+to them, since a container gets those of the machine that runs it.
 
 What is left out is named by kind, number and size. `--keep PATH` captures a file or folder that is left out; what is
 never captured must be named by itself, a folder around it does not bring it in. What is captured counts
@@ -24,6 +25,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 
 from envcap.environment import InstalledFile
+from envcap.gpu.host_libraries import is_host_library
 
 
 class Kind(enum.Enum):
@@ -41,6 +43,7 @@ class Kind(enum.Enum):
     MODEL = "of model weights"
     DATA = "of data"
     LINK = "leading out of the environment"
+    DRIVER = "of this machine's NVIDIA driver"
 
 
 CAPTURED = frozenset({Kind.MODULES, Kind.SCRIPTS, Kind.SUPPORT, Kind.OTHER})
@@ -48,6 +51,9 @@ CAPTURED = frozenset({Kind.MODULES, Kind.SCRIPTS, Kind.SUPPORT, Kind.OTHER})
 
 NEVER_BY_FOLDER = frozenset({Kind.REPOSITORY, Kind.CACHE, Kind.PRIVATE})
 """The kinds that `--keep` brings in only where it names them themselves."""
+
+NEVER = frozenset({Kind.LINK, Kind.DRIVER})
+"""The kinds that nothing brings in: they mean nothing, or the wrong thing, on another machine."""
 
 _SCHEME = frozenset({"lib", "lib64", "libexec", "include", "share", "etc", "sbin", "man"})
 _REPOSITORIES = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"})
@@ -120,7 +126,7 @@ def kind_of(
         projects: From `project_folders`.
         imported: Folders, relative to the prefix, that path files add to the module path; empty for the prefix itself.
     """
-    guarded = guarded_kind(file.path)
+    guarded = Kind.DRIVER if is_host_library(file.path) else guarded_kind(file.path)
     if guarded is not None:
         return guarded
     if file.target and _leads_elsewhere(file, prefix):
@@ -170,7 +176,7 @@ def is_kept(path: str, kind: Kind, keep: Sequence[str]) -> bool:
     named = [one for one in keep if path == one or path.startswith(f"{one}/")]
     if kind in NEVER_BY_FOLDER:
         return any(guarded_kind(one) is kind for one in named)
-    return bool(named) and kind is not Kind.LINK
+    return bool(named) and kind not in NEVER
 
 
 def _kind_of_work(path: str, top: str, projects: frozenset[str], imported: frozenset[str]) -> Kind:
