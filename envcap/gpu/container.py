@@ -109,13 +109,17 @@ def _group_options(host: ContainerHost) -> list[str]:
 def _nothing(wanted: tuple[str, ...], host: ContainerHost) -> DifferenceError:
     names = " or ".join(_NAMES[vendor] for vendor in wanted)
     if NVIDIA in wanted and NVIDIA in host.vendors:
-        setup = "`nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        setup = (
+            "run `nvidia-ctk runtime configure --runtime=docker` and restart docker"
+            if host.engine == DOCKER
+            else "run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        )
         return DifferenceError(
-            f"The lock wants an NVIDIA GPU and the machine has one, but {host.engine} can't give it to a container "
+            f"The lock wants an NVIDIA GPU and this machine has one, but {host.engine} can't give it to a container "
             f"(expected a CDI specification of nvidia.com/gpu{' or the nvidia runtime' * (host.engine == DOCKER)})",
-            hint=f"install the NVIDIA Container Toolkit and run {setup}, or {_NO_GPU}",
+            hint=f"install the NVIDIA Container Toolkit, {setup}, or {_NO_GPU}",
         )
     return DifferenceError(
-        f"The lock wants a GPU of {names}, and this machine offers none to {host.engine}",
+        f"The lock wants a GPU ({names}), and {host.engine} has none to give on this machine",
         hint=f"run it on a machine with such a GPU, or {_NO_GPU}",
     )

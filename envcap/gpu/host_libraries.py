@@ -30,6 +30,7 @@ _PROGRAMS = frozenset(_TOOLS.split())
 _LIBRARY = re.compile(r"(lib[A-Za-z0-9_-]{1,60}?)(?:-[0-9a-f]{8})?\.so(?:\.[0-9]{1,8}){0,4}", re.ASCII)
 """With the hash that auditwheel puts into the names of copies."""
 _LONGEST_NAME = 120
+_BEGINNINGS = ("lib", "nvidia-", "gsp")
 _FOLDERS = {"stubs": STUB, "compat": COMPAT, "compat_orin": COMPAT, "cuda-compat": COMPAT}
 
 
@@ -44,6 +45,9 @@ def driver_file_kind(path: str) -> str:
     Args:
         path: With `/`, absolute or relative; nothing is looked up.
     """
+    # Most files of an image are told by this alone: it is asked of each.
+    if not path[path.rfind("/") + 1 :].startswith(_BEGINNINGS):
+        return ""
     parts = PurePosixPath(path).parts
     name, folders = (parts[-1], parts[:-1]) if parts else ("", ())
     if name in _PROGRAMS:

@@ -8,6 +8,7 @@ COMMANDS = (
     (),
     ("snapshot",),
     ("rebuild",),
+    ("run",),
     ("verify",),
     ("sign",),
     ("check",),
