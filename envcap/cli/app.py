@@ -175,7 +175,7 @@ def rebuild(
 def run_image(
     lock: LockArgument,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- CMD...]", help="What to run [default: the image's shell].")
+        list[str] | None, typer.Argument(metavar="CMD", help="What to run, after `--` [default: the image's shell].")
     ] = None,
     volume: Annotated[
         list[str] | None,
@@ -198,7 +198,7 @@ def run_image(
     offline: OfflineOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Run a command in a lock's image, with the GPUs that the lock wants; its exit status is the command's."""
+    """Run a command in a lock's image, GPUs included; its exit status is the command's."""
     from envcap.cli.run import RunOptions, run_command  # noqa: PLC0415  # commands load when they run
 
     run_command(

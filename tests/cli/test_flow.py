@@ -198,3 +198,30 @@ def test_an_interpreter_without_an_artifact_is_captured_with_the_lock(tmp_path: 
     with tarfile.open(flow.root / "image.tar") as archive:
         assert any(name.startswith("blobs/sha256/") for name in archive.getnames())
     assert os.environ.get("ENVCAP_STORE") != str(flow.store)
+
+
+def test_a_host_driver_in_the_environment_never_gets_into_a_lock(flow: Flow) -> None:
+    """A link of nobody's is left out with a word; a package that brings the driver is refused, and nothing written."""
+    library = flow.prefix / "lib" / "libcuda.so.1"
+    library.symlink_to("/usr/lib/x86_64-linux-gnu/libcuda.so.1")
+    taken = flow.snapshot()
+    assert taken.status == 0, taken.err
+    assert "lib/libcuda.so.1" in taken.err
+    assert flow.run("rebuild", flow.lock, "--rootfs", "root").status == 0
+    assert not list((flow.root / "root").rglob("libcuda*"))
+
+    library.unlink()
+    before = contents(flow.lock)
+    wheel = Wheel(name="careless", version="1.0", files={"careless.libs/libnvidia-ml.so.1": b"driver"})
+    (flow.wheels / wheel.file).write_bytes(wheel.build())
+    install_wheel(flow, wheel)
+    refused = flow.snapshot()
+    assert refused.status == 1
+    error = next(line for line in refused.err.splitlines() if line.startswith("error: "))
+    assert "careless.libs/libnvidia-ml.so.1' (careless" in error
+    assert "belongs to a machine's NVIDIA driver" in error
+    assert contents(flow.lock) == before
+
+    next(flow.site_packages.glob("careless.libs/*")).unlink()
+    taken = flow.snapshot()
+    assert taken.status == 0, taken.err
