@@ -15,6 +15,7 @@ from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, Finding, FindingLevel
 from envcap.files import FileContent
+from envcap.gpu.table import gpu_table
 from envcap.gpu_snapshot import lock_gpu
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
 from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
@@ -24,6 +25,7 @@ from envcap.lock.blas import find_blas
 from envcap.lock.debian import SystemNeeds
 from envcap.lock.host_code import host_code_findings
 from envcap.lock.image_env import image_variables
+from envcap.lock.image_gpu import with_gpu
 from envcap.lock.pypi import platform_of, prove_distributions
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.lock.r_packages import r_package_findings
@@ -182,7 +184,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         system=system,
         captured=unowned.files,
         gpu=gpu.stack,
-        image=image,
+        image=with_gpu(image, gpu.stack, gpu_table()),
         session=replace(session, gpu=gpu.machine, virtual=world.machine.virtual() if conda.packages else {}),
     )
     with talk.step("Computing the image ID") as step:

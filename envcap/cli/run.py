@@ -16,17 +16,21 @@ from envcap.blobs import LockFolder, open_lock
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.machine import this_machine
 from envcap.cli.rebuild import check_level, repairing
-from envcap.cli.talk import Talk
+from envcap.cli.talk import Talk, visible
 from envcap.driver.container import look_for_container_gpus
-from envcap.errors import UsageError
-from envcap.gpu.container import GpuAccess, choose_gpu_access, withhold_gpus
+from envcap.errors import DifferenceError, UsageError
+from envcap.gpu.container import ContainerHost, GpuAccess, choose_gpu_access, withhold_gpus
+from envcap.gpu.model import GpuMachine
 from envcap.gpu.runtimes import wanted_vendors
+from envcap.gpu.words import say_preflight
+from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Lockfile
-from envcap.oci.container_run import ContainerRun, absolute_volume, mount_of, run_arguments
+from envcap.oci.container_run import ContainerRun, absolute_volume, as_caller, mount_of, run_arguments
 from envcap.oci.engine import ENGINES, Engine, Programs, RealPrograms, find_engine, find_image, load_into
 from envcap.plan import root_of
 from envcap.rebuild import choose_platform, rebuild_lock
-from envcap.world import open_world
+from envcap.render import human_size
+from envcap.world import Machine, open_world
 
 _ROOT = Path("/")
 
@@ -64,51 +68,75 @@ def run_command(options: RunOptions) -> NoReturn:
     run = _container(options, folder.lockfile)
     engine = find_engine(options.engine, programs)
     # Before anything is fetched: a machine without the GPU needs no image.
-    access = gpu_access(folder.lockfile, engine, _ROOT, allowed=options.gpu)
+    machine = this_machine(store=options.store, offline=options.offline, index=options.index)
+    access = _access(folder.lockfile, engine, machine, talk, allowed=options.gpu)
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     image = _known_image(folder.lockfile, platform, engine, programs) or _loaded_image(
-        folder, platform, options, engine, programs, talk
+        folder, platform, machine, engine, programs, talk
     )
     if access.words:
         talk.say(f"GPU: {access.words}")
     _become(engine, run(image, engine, access), environ)
 
 
-def gpu_access(lockfile: Lockfile, engine: Engine, root: Path, *, allowed: bool) -> GpuAccess:
-    """Choose how the container gets the lock's GPUs, from what the machine has.
+def gpu_access(lockfile: Lockfile, here: GpuMachine, host: ContainerHost, talk: Talk) -> GpuAccess:
+    """Choose how the container gets the lock's GPUs, after the preflight of `envcap check`.
+
+    Args:
+        lockfile: A lock that wants a GPU.
+        here: What the machine has.
+        host: What its engine can give to a container.
+        talk: Says what is wrong, or only different.
 
     Raises:
-        DifferenceError: It has none that the lock wants.
+        DifferenceError: The machine has no GPU for the lock, can't give it to a container, or its code won't run there.
     """
+    wanted = wanted_vendors(lockfile.gpu)
+    found = preflight(lockfile, here)
+    without = found is not None and found.cpu_only and not host.offers(wanted)
+    if found and without and not refuses(found, lockfile):
+        talk.warn("This machine has no GPU for the lock: programs run on the CPU only, as where it was locked")
+        return withhold_gpus(wanted)
+    access = choose_gpu_access(wanted, host)
+    if found and not found.cpu_only and refuses(found, lockfile):
+        for line in say_preflight(found):
+            talk.say(f"  {visible(line)}")
+        raise DifferenceError(
+            "The lock's GPU code will not run on this machine",
+            hint="see where it runs with `envcap gpu where LOCK`, or run it without a GPU with `--no-gpu`",
+        )
+    return access
+
+
+def _access(lockfile: Lockfile, engine: Engine, machine: Machine, talk: Talk, *, allowed: bool) -> GpuAccess:
     wanted = wanted_vendors(lockfile.gpu)
     if not wanted:
         return GpuAccess()
     if not allowed:
         return withhold_gpus(wanted)
-    return choose_gpu_access(wanted, look_for_container_gpus(root, engine.name, engine.facts))
+    return gpu_access(lockfile, machine.gpu()[0], look_for_container_gpus(_ROOT, engine.name, engine.facts), talk)
 
 
 def _container(options: RunOptions, lockfile: Lockfile) -> Callable[[str, Engine, GpuAccess], ContainerRun]:
     """Check the options, and give what writes the container once image and engine are known."""
-    cwd, uid, gid = Path.cwd(), os.getuid(), os.getgid()
+    cwd, user = Path.cwd(), (os.getuid(), os.getgid())
     mounted = (mount_of(cwd, root=root_of(lockfile)),) if options.mount_cwd else ()
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
 
     def container(image: str, engine: Engine, access: GpuAccess) -> ContainerRun:
-        # Files in the caller's folder shall be the caller's. Root of a rootless engine is the caller already; anybody
-        # else has no home in the image, and programs want one.
-        foreign = bool(mounted) and uid != 0 and not engine.facts.rootless and not lockfile.image.user
-        return ContainerRun(
+        run = ContainerRun(
             image=image,
             command=options.command,
             terminal=terminal,
             volumes=(*mounted, *(absolute_volume(volume, cwd) for volume in options.volume)),
-            variables=(*(("HOME=/tmp",) if foreign else ()), *options.env),
+            variables=options.env,
             workdir=options.workdir or (str(cwd) if mounted else ""),
-            user=f"{uid}:{gid}" if foreign else "",
             memory=engine.facts.memory,
             options=access.options,
         )
+        if not mounted or lockfile.image.user:
+            return run
+        return as_caller(run, user, engine=engine.name, rootless=engine.facts.rootless)
 
     return container
 
@@ -122,10 +150,9 @@ def _known_image(lockfile: Lockfile, platform: str, engine: Engine, programs: Pr
 
 
 def _loaded_image(
-    folder: LockFolder, platform: str, options: RunOptions, engine: Engine, programs: Programs, talk: Talk
+    folder: LockFolder, platform: str, machine: Machine, engine: Engine, programs: Programs, talk: Talk
 ) -> str:
     """Rebuild the image, and load it if the engine has not got it."""
-    machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     with open_world(machine) as world:
 
         def attempt() -> str:
@@ -137,7 +164,10 @@ def _loaded_image(
                 return found
             tag = f"{folder.lockfile.name.lower()}:envcap"
             with talk.step(f"Loading into {engine.name}") as step:
-                return load_into(engine, image, tag=tag, programs=programs, progress=step)
+                name = load_into(engine, image, tag=tag, programs=programs, progress=step)
+            total = human_size(sum(layer.size for layer in image.layers))
+            talk.say(f"Loaded {total} into {engine.name} as {visible(tag)}")
+            return name
 
         return repairing(attempt, world, talk)
 

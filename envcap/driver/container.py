@@ -21,6 +21,7 @@ from envcap.oci.engine_facts import EngineFacts
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """Where podman looks, and docker if nothing else is configured."""
 
+_HOSTNAME = "/proc/sys/kernel/hostname"
 _HOOKS = ("/usr/bin/nvidia-container-runtime-hook", "/usr/local/bin/nvidia-container-runtime-hook")
 _NVIDIA = ("/proc/driver/nvidia/version", "/sys/module/nvidia", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 _INTEL = frozenset({"i915", "xe"})
@@ -39,16 +40,23 @@ def look_for_container_gpus(root: Path, engine: str, facts: EngineFacts) -> Cont
         facts: What the engine says of itself.
     """
     system = SystemRoot(root)
-    told = {name for name in facts.cdi_devices if _NAME.fullmatch(name)}
+    told = frozenset(name for name in facts.cdi_devices if _NAME.fullmatch(name))
+    if facts.host not in {"", system.read(_HOSTNAME).strip()}:
+        # An engine elsewhere: the files here are not the ones that its containers get.
+        return ContainerHost(
+            engine=engine, rootless=facts.rootless, cdi=told, nvidia_runtime="nvidia" in facts.runtimes
+        )
     # Docker lists its folders only where its CDI is switched on; podman 4.1 and newer always has it.
     folders = facts.cdi_folders if engine == DOCKER else CDI_FOLDERS
-    hook = any(system.exists(place) for place in _HOOKS)
+    toolkit = "nvidia" in facts.runtimes or any(system.exists(place) for place in _HOOKS)
+    vendors = _vendors(system)
     return ContainerHost(
         engine=engine,
         rootless=facts.rootless,
-        cdi=frozenset(told | set(_cdi_devices(system, folders))),
-        nvidia_runtime="nvidia" in facts.runtimes or hook,
-        vendors=_vendors(system),
+        cdi=told | frozenset(_cdi_devices(system, folders)),
+        # A login node may have the toolkit and no GPU: containers with `--gpus` don't start there.
+        nvidia_runtime=toolkit and NVIDIA in vendors,
+        vendors=vendors,
         groups=_groups(system),
     )
 

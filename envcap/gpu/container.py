@@ -28,7 +28,7 @@ class ContainerHost:
         engine: `docker` or `podman`.
         rootless: Whether the engine runs without root.
         cdi: Devices that the engine can give by CDI: `nvidia.com/gpu=all`.
-        nvidia_runtime: Whether docker has the NVIDIA Container Toolkit's runtime or hook.
+        nvidia_runtime: Whether docker has the NVIDIA Container Toolkit's runtime or hook, and a driver beneath.
         vendors: Makers whose GPU and kernel driver the machine has.
         groups: Groups other than root's that own the device files of AMD's and Intel's GPUs.
     """
@@ -39,6 +39,10 @@ class ContainerHost:
     nvidia_runtime: bool = False
     vendors: frozenset[str] = frozenset()
     groups: tuple[int, ...] = ()
+
+    def offers(self, wanted: Iterable[str]) -> bool:
+        """Tell whether it has GPUs of one of these makers, or can give some to a container."""
+        return any(vendor in self.vendors or _access(vendor, self) for vendor in wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,10 @@ def choose_gpu_access(wanted: Iterable[str], host: ContainerHost) -> GpuAccess:
     if wanted and not found:
         raise _nothing(wanted, host)
     options = dict.fromkeys(option for access in found for option in access.options)
+    if found and host.engine == PODMAN:
+        # Device files have no label that a confined container may open ("Support for Container Device Interface" of
+        # NVIDIA's toolkit runs podman like this). Without SELinux it says nothing.
+        options["--security-opt=label=disable"] = None
     return GpuAccess(options=tuple(options), words=", ".join(access.words for access in found))
 
 

@@ -3,7 +3,7 @@
 Source: docker-run(1), podman-run(1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envcap.errors import UsageError
@@ -96,3 +96,24 @@ def absolute_volume(volume: str, cwd: Path) -> str:
     if source in {".", ".."} or source.startswith(("./", "../")):
         source = str(cwd / source)
     return source + colon + rest
+
+
+def as_caller(run: ContainerRun, user: tuple[int, int], *, engine: str, rootless: bool) -> ContainerRun:
+    """Let a container work in a folder of its caller's, so that what it writes there is the caller's.
+
+    Root in a rootless engine is the caller already. Anybody else has no home in the image, and programs want one.
+
+    Args:
+        run: The container.
+        user: The caller's uid and gid.
+        engine: `docker` or `podman`. podman, used where SELinux is, would not let the container read the folder; to
+            label it anew would change it for everybody.
+        rootless: Whether the engine runs without root.
+    """
+    options = run.options
+    if engine == "podman":
+        options = tuple(dict.fromkeys((*options, "--security-opt=label=disable")))
+    if rootless or user[0] == 0:
+        return replace(run, options=options)
+    variables = ("HOME=/tmp", *run.variables)
+    return replace(run, options=options, user=f"{user[0]}:{user[1]}", variables=variables)

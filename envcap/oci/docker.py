@@ -37,7 +37,8 @@ def load_image(image: Image, *, tag: str, progress: Progress) -> Digest:
             raise failure[0] from None
         raise SinkError(f"Docker did not load the image: {_reason(error)}") from None
     found = {str(item.id) for item in loaded}
-    if str(image.image_id) not in found:
+    # docker's containerd image store names an image by its manifest (docker/cli#5526).
+    if not found & {str(image.image_id), str(image.descriptor.digest)}:
         raise SinkError(
             f"Docker names the image otherwise (expected {image.image_id}, found {', '.join(sorted(found)) or 'none'})"
         )

@@ -1,7 +1,7 @@
 """What docker's and podman's `info` say that matters for running a container. Pure.
 
-Source: Docker Engine API, SystemInfo (`SecurityOptions`, `Runtimes`, `MemTotal`, `CDISpecDirs`, and from API 1.50 on
-`DiscoveredDevices`); podman-info(1).
+Source: Docker Engine API, SystemInfo (`Name`, `SecurityOptions`, `Runtimes`, `MemTotal`, `CDISpecDirs`, and in newer
+ones `DiscoveredDevices`); podman-info(1).
 """
 
 import json
@@ -15,6 +15,7 @@ class EngineFacts:
     """What an engine says of itself.
 
     Attributes:
+        host: Name of its machine, only to tell whether it is this one; shown to nobody.
         rootless: Whether it runs without root.
         memory: Bytes of the memory of its machine, 0 if it does not say.
         runtimes: Names of its OCI runtimes (docker only).
@@ -22,6 +23,7 @@ class EngineFacts:
         cdi_devices: CDI devices that it found by itself: `nvidia.com/gpu=all`.
     """
 
+    host: str = ""
     rootless: bool = False
     memory: int = 0
     runtimes: frozenset[str] = frozenset()
@@ -50,6 +52,7 @@ def _of_docker(info: dict[str, object]) -> EngineFacts | None:
     runtimes = info.get("Runtimes")
     found = (row for row in _list(info.get("DiscoveredDevices")) if isinstance(row, dict))
     return EngineFacts(
+        host=_text(info.get("Name")),
         rootless="name=rootless" in _texts(info.get("SecurityOptions")),
         memory=_number(info.get("MemTotal")),
         runtimes=frozenset(runtimes if isinstance(runtimes, dict) else ()),
@@ -61,7 +64,9 @@ def _of_docker(info: dict[str, object]) -> EngineFacts | None:
 def _of_podman(host: dict[str, object]) -> EngineFacts:
     security = host.get("security")
     return EngineFacts(
-        rootless=isinstance(security, dict) and security.get("rootless") is True, memory=_number(host.get("memTotal"))
+        host=_text(host.get("hostname")),
+        rootless=isinstance(security, dict) and security.get("rootless") is True,
+        memory=_number(host.get("memTotal")),
     )
 
 
@@ -71,6 +76,10 @@ def _list(value: object) -> list[object]:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(one for one in _list(value) if isinstance(one, str))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: object) -> int:

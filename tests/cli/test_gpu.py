@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from envcap.blobs import open_lock
 from envcap.gpu.model import GpuDevice, GpuMachine
 from envcap.gpu.preflight import Level, Preflight
+from envcap.gpu.table import gpu_table
 from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Session
+from envcap.oci.contents import open_image
 from tests.cli.refusals import check_refusal
 from tests.flow import Flow, Wheel, install_wheel
 from tests.gpu.assemble import KERNEL, container, entry, library
@@ -38,6 +41,34 @@ def test_a_snapshot_says_what_a_server_needs(gpu_flow: Flow) -> None:
     said = " ".join(answer.out.split())
     assert "GPU needs an NVIDIA driver 525.60 or newer and a GPU of compute capability 8.0 to 8.9" in said
     assert "GPU code in 1 library" in answer.out
+
+
+def test_the_image_asks_for_its_driver_and_says_what_it_needs(gpu_flow: Flow) -> None:
+    image = open_lock(gpu_flow.lock).lockfile.image
+    assert image.env == {
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_REQUIRE_ENVCAP": "driver>=525.60",
+        "NVIDIA_VISIBLE_DEVICES": "all",
+    }
+    assert image.labels == {
+        "org.envcap.gpu.capabilities": "8.0-8.9",
+        "org.envcap.gpu.cuda": "12.4",
+        "org.envcap.gpu.driver.at-least": "525.60.13",
+        "org.envcap.gpu.rules": gpu_table().rules,
+        "org.envcap.gpu.vendor": "nvidia",
+    }
+    built = json.loads(gpu_flow.run("rebuild", gpu_flow.lock, "--output", "image.tar", "--json").out)
+    assert built["level"] == "config"
+    with open_image(gpu_flow.root / "image.tar") as found:
+        config = json.loads(found.config)["config"]
+    assert config["Labels"] == image.labels
+    assert set(config["Env"]) >= {f"{name}={value}" for name, value in image.env.items()}
+
+
+def test_an_environment_without_gpu_code_has_an_image_without_a_word_of_it(flow: Flow) -> None:
+    assert flow.snapshot().status == 0
+    image = open_lock(flow.lock).lockfile.image
+    assert (image.env, image.labels) == ({}, {})
 
 
 def test_the_lock_counts_containers_and_names_their_package(gpu_flow: Flow) -> None:

@@ -1,6 +1,7 @@
 """`envcap run`: what it asks of the engine, and what comes back."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,19 @@ from pathlib import Path
 import pytest
 
 from envcap.blobs import open_lock, rewrite_lock
-from envcap.gpu.model import GpuFramework, GpuStack
-from envcap.lockfile.model import Lockfile
+from envcap.cli.run import gpu_access
+from envcap.cli.talk import Talk
+from envcap.errors import DifferenceError
+from envcap.gpu.container import ContainerHost
+from envcap.gpu.model import GpuDevice, GpuFramework, GpuMachine, GpuStack
+from envcap.gpu.verdict import imagine_machine
+from envcap.lockfile.model import Lockfile, Session
 from tests.flow import Answer, Flow
+from tests.gpu.stacks import CUDART_13, LIBTORCH, TABLE, stack
 from tests.oci.engine_program import INFO, EngineProgram
 
 WANTS_NVIDIA = GpuStack(frameworks=(GpuFramework(name="torch", version="2.15.0", built_for="cuda 13.2"),))
+NO_GPU = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA GPU")
 RUN = ["run", "--rm", "--interactive", "--pull=never", "--shm-size=1000000"]
 
 
@@ -45,7 +53,8 @@ def expected_id(lock: Path) -> str:
 
 def test_an_image_is_rebuilt_and_loaded_once(locked: Flow, engine: EngineProgram, start: Callable[..., Answer]) -> None:
     first = start(locked.lock, "--", "python", "-c", "print(1)", "--volume=x")
-    assert (first.status, first.out, first.err) == (7, "said ", "")
+    assert (first.status, first.out) == (7, "said ")
+    assert re.fullmatch(r"Loaded [0-9.]+ MB into docker as small:envcap\n", first.err)
     assert engine.ran == [*RUN, expected_id(locked.lock), "python", "-c", "print(1)", "--volume=x"]
     assert "load --quiet" in engine.calls
     assert engine.loaded
@@ -102,13 +111,22 @@ def test_the_current_folder_is_mounted_at_its_own_path(
 
 @pytest.fixture
 def gpu_lock(locked: Flow, tmp_path: Path) -> Path:
-    return rewritten(locked, tmp_path / "gpu", lambda lockfile: replace(lockfile, gpu=WANTS_NVIDIA))
+    """A lock that wants NVIDIA's GPUs, made on a machine with one."""
+    session = Session(gpu=GpuMachine(context="bare", devices=(GpuDevice(vendor="nvidia", name="A100"),)))
+    return rewritten(locked, tmp_path / "gpu", lambda lockfile: replace(lockfile, gpu=WANTS_NVIDIA, session=session))
+
+
+@pytest.fixture
+def cpu_lock(locked: Flow, tmp_path: Path) -> Path:
+    """The same, made on a machine without."""
+    return rewritten(locked, tmp_path / "cpu", lambda lockfile: replace(lockfile, gpu=WANTS_NVIDIA))
 
 
 def test_a_lock_for_nvidia_gets_what_the_engine_offers(
     gpu_lock: Path, engine: EngineProgram, start: Callable[..., Answer]
 ) -> None:
-    engine.set(info={**INFO, "Runtimes": {"runc": {}, "nvidia": {}}})
+    assert start(gpu_lock, "--no-gpu").status == 7  # loads it
+    engine.set(info={**INFO, "Name": "elsewhere", "Runtimes": {"runc": {}, "nvidia": {}}})
     answer = start(gpu_lock)
     assert (answer.status, answer.err) == (7, "GPU: NVIDIA by `--gpus`\n")
     assert engine.ran == [*RUN, "--gpus=all", expected_id(gpu_lock)]
@@ -119,14 +137,42 @@ def test_a_lock_for_nvidia_gets_what_the_engine_offers(
     assert engine.ran == [*RUN, "--device=nvidia.com/gpu=all", expected_id(gpu_lock)]
 
 
+@NO_GPU
+def test_what_ran_on_a_cpu_runs_on_one_again(
+    cpu_lock: Path, engine: EngineProgram, start: Callable[..., Answer]
+) -> None:
+    answer = start(cpu_lock)
+    assert answer.status == 7
+    assert "This machine has no GPU for the lock: programs run on the CPU only, as where it was locked" in answer.err
+    assert engine.ran == [*RUN, "--env=NVIDIA_VISIBLE_DEVICES=void", expected_id(cpu_lock)]
+
+
+def test_a_gpu_that_will_not_do_is_said_before_anything_is_built(
+    cpu_lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lockfile = replace(open_lock(cpu_lock).lockfile, gpu=stack(LIBTORCH, libraries=(CUDART_13,)))
+    host = ContainerHost(engine="docker", cdi=frozenset({"nvidia.com/gpu=all"}))
+    good = gpu_access(lockfile, imagine_machine("A100", "580.95.05", TABLE), host, Talk())
+    assert good.options == ("--device=nvidia.com/gpu=all",)
+    assert capsys.readouterr().err == ""
+
+    with pytest.raises(DifferenceError, match="The lock's GPU code will not run on this machine") as caught:
+        gpu_access(lockfile, imagine_machine("V100", "580.95.05", TABLE), host, Talk())
+    assert caught.value.hint == (
+        "see where it runs with `envcap gpu where LOCK`, or run it without a GPU with `--no-gpu`"
+    )
+    assert "E_NO_IMAGE: torch" in capsys.readouterr().err
+
+
 def test_a_lock_without_a_gpu_gets_none(locked: Flow, engine: EngineProgram, start: Callable[..., Answer]) -> None:
     engine.set(info={**INFO, "Runtimes": {"nvidia": {}}})
     answer = start(locked.lock)
-    assert (answer.status, answer.err) == (7, "")
+    assert answer.status == 7
+    assert "GPU" not in answer.err
     assert engine.ran == [*RUN, expected_id(locked.lock)]
 
 
-@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA GPU")
+@NO_GPU
 def test_a_machine_without_the_gpu_is_told_before_anything_is_built(
     gpu_lock: Path, engine: EngineProgram, start: Callable[..., Answer]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -80,7 +81,24 @@ def test_the_toolkit_is_seen_as_runtime_or_as_hook(system: FakeSystem, *, hook: 
     if hook:
         system.write("/usr/bin/nvidia-container-runtime-hook")
     facts = EngineFacts(runtimes=frozenset({"runc"} if hook else {"runc", "nvidia"}))
+    assert not look_for_container_gpus(system.path, DOCKER, facts).nvidia_runtime  # a login node has no driver
+    system.nvidia("580.95.05")
     assert look_for_container_gpus(system.path, DOCKER, facts).nvidia_runtime
+
+
+def test_of_an_engine_elsewhere_only_its_own_words_count(system: FakeSystem) -> None:
+    system.nvidia("580.95.05")
+    system.write("/proc/sys/kernel/hostname", "here\n")
+    system.write("/etc/cdi/nvidia.yaml", YAML)
+    facts = EngineFacts(host="there", cdi_folders=CDI_FOLDERS, cdi_devices=frozenset({"amd.com/gpu=all"}))
+    assert look_for_container_gpus(system.path, DOCKER, facts) == ContainerHost(
+        engine=DOCKER, cdi=frozenset({"amd.com/gpu=all"})
+    )
+    found = look_for_container_gpus(system.path, DOCKER, replace(facts, runtimes=frozenset({"nvidia"})))
+    assert found.nvidia_runtime
+    found = look_for_container_gpus(system.path, DOCKER, replace(facts, host="here"))
+    assert found.vendors == {NVIDIA}
+    assert "nvidia.com/gpu=all" in found.cdi
 
 
 def test_vendors_are_those_with_a_loaded_driver(system: FakeSystem) -> None:

@@ -20,7 +20,7 @@ CHOSEN = {
     "podman with CDI": (
         [NVIDIA],
         replace(BARE, engine=PODMAN, cdi=NVIDIA_CDI, rootless=True),
-        ["--device=nvidia.com/gpu=all"],
+        ["--device=nvidia.com/gpu=all", "--security-opt=label=disable"],
         "NVIDIA by CDI",
     ),
     "CDI before the runtime": (
@@ -51,7 +51,7 @@ CHOSEN = {
     "AMD by files, rootless podman": (
         [AMD],
         replace(AMD_HOST, engine=PODMAN, rootless=True),
-        ["--device=/dev/kfd", "--device=/dev/dri", "--group-add=keep-groups"],
+        ["--device=/dev/kfd", "--device=/dev/dri", "--group-add=keep-groups", "--security-opt=label=disable"],
         "AMD by /dev/kfd and /dev/dri",
     ),
     "AMD by files, rootless docker": (
@@ -123,3 +123,19 @@ def test_a_machine_without_the_gpu_is_one_line_with_a_way_out(
 def test_a_container_without_gpu_gets_none_from_a_default_runtime() -> None:
     assert withhold_gpus([NVIDIA]).options == ("--env=NVIDIA_VISIBLE_DEVICES=void",)
     assert withhold_gpus([AMD]) == withhold_gpus([]) == GpuAccess()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "offers"),
+    [
+        ([NVIDIA], BARE, False),
+        ([NVIDIA], replace(BARE, vendors=frozenset({NVIDIA})), True),
+        ([NVIDIA], replace(BARE, cdi=NVIDIA_CDI), True),
+        ([AMD], replace(BARE, cdi=NVIDIA_CDI), False),
+        ([], replace(BARE, cdi=NVIDIA_CDI), False),
+    ],
+)
+def test_a_gpu_that_can_t_be_given_is_there_all_the_same(
+    wanted: list[str], host: ContainerHost, *, offers: bool
+) -> None:
+    assert host.offers(wanted) is offers

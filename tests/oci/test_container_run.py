@@ -1,11 +1,12 @@
 """The command line of a container."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from envcap.errors import UsageError
-from envcap.oci.container_run import ContainerRun, absolute_volume, mount_of, run_arguments
+from envcap.oci.container_run import ContainerRun, absolute_volume, as_caller, mount_of, run_arguments
 
 
 def test_a_bare_run_has_the_fewest_options() -> None:
@@ -70,3 +71,29 @@ def test_a_folder_that_no_volume_can_name_is_refused(path: str) -> None:
 )
 def test_relative_sources_become_absolute(volume: str, expected: str) -> None:
     assert absolute_volume(volume, Path("/home/me")) == expected
+
+
+BARE = ContainerRun(image="sha256:ab", variables=("A=1",))
+CALLER = replace(BARE, user="1000:100", variables=("HOME=/tmp", "A=1"))
+UNLABELLED = ("--security-opt=label=disable",)
+
+
+@pytest.mark.parametrize(
+    ("user", "engine", "rootless", "expected"),
+    [
+        ((0, 0), "docker", False, BARE),
+        ((1000, 100), "docker", False, CALLER),
+        ((1000, 100), "docker", True, BARE),
+        ((1000, 100), "podman", True, replace(BARE, options=UNLABELLED)),
+        ((1000, 100), "podman", False, replace(CALLER, options=UNLABELLED)),
+    ],
+)
+def test_what_a_container_writes_into_its_caller_s_folder_is_the_caller_s(
+    user: tuple[int, int], engine: str, *, rootless: bool, expected: ContainerRun
+) -> None:
+    assert as_caller(BARE, user, engine=engine, rootless=rootless) == expected
+
+
+def test_a_container_is_freed_of_labels_once() -> None:
+    run = as_caller(replace(BARE, options=UNLABELLED), (0, 0), engine="podman", rootless=False)
+    assert run.options == UNLABELLED

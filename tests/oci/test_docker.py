@@ -42,6 +42,11 @@ def test_an_image_is_loaded_whole_under_its_own_id(engine: Engine) -> None:
     assert told == ["layer 0", "layer 1"]
 
 
+def test_an_engine_may_name_an_image_by_its_manifest(engine: Engine) -> None:
+    engine.reported_id = str(SMALL.descriptor.digest)
+    assert load_image(SMALL, tag="a:b", progress=silent) == SMALL.image_id
+
+
 def test_an_engine_that_reports_another_id_is_not_believed(engine: Engine) -> None:
     engine.reported_id = "sha256:" + "f" * 64
     with pytest.raises(SinkError, match="Docker names the image otherwise"):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from envcap.oci.engine_facts import EngineFacts, parse_info
 
 DOCKER = {
+    "Name": "node",
     "ServerVersion": "28.3.0",
     "MemTotal": 16_000_000_000,
     "Runtimes": {"runc": {"path": "runc"}, "nvidia": {"path": "nvidia-container-runtime"}},
@@ -20,6 +21,7 @@ DOCKER = {
 
 def test_docker_s_facts_are_read() -> None:
     assert parse_info(json.dumps(DOCKER)) == EngineFacts(
+        host="node",
         rootless=True,
         memory=16_000_000_000,
         runtimes=frozenset({"runc", "nvidia"}),
@@ -33,8 +35,8 @@ def test_an_old_docker_says_less() -> None:
 
 
 def test_podman_s_facts_are_read() -> None:
-    info = {"host": {"memTotal": 8_000_000_000, "security": {"rootless": True}}, "store": {}}
-    assert parse_info(json.dumps(info)) == EngineFacts(rootless=True, memory=8_000_000_000)
+    info = {"host": {"hostname": "node", "memTotal": 8_000_000_000, "security": {"rootless": True}}, "store": {}}
+    assert parse_info(json.dumps(info)) == EngineFacts(host="node", rootless=True, memory=8_000_000_000)
 
 
 @pytest.mark.parametrize(
