@@ -12,8 +12,8 @@ module path is code all the same, and only the second and third of these are lef
 * links that lead to a place that only this machine has.
 
 Never captured by being in the way, wherever they lie: repositories (`.git`), caches (`.cache`, `.ipynb_checkpoints`, …)
-and private settings (`.env`, `.netrc`, `.ssh`, …). Never at all: libraries of this machine's NVIDIA driver and links
-to them, since a container gets those of the machine that runs it.
+and private settings (`.env`, `.netrc`, `.ssh`, …). Never at all: libraries of an NVIDIA driver and links to them, since
+a container gets those of the machine that runs it (conda's cuda-compat makes such links when it is activated).
 
 What is left out is named by kind, number and size. `--keep PATH` captures a file or folder that is left out; what is
 never captured must be named by itself, a folder around it does not bring it in. What is captured counts
@@ -43,7 +43,7 @@ class Kind(enum.Enum):
     MODEL = "of model weights"
     DATA = "of data"
     LINK = "leading out of the environment"
-    DRIVER = "of this machine's NVIDIA driver"
+    DRIVER = "of an NVIDIA driver"
 
 
 CAPTURED = frozenset({Kind.MODULES, Kind.SCRIPTS, Kind.SUPPORT, Kind.OTHER})
