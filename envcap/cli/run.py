@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from envcap.blobs import LockFolder, open_lock
+from envcap.blobs import LockFolder
 from envcap.cli.facts import warn_of_weak_cpu
+from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.rebuild import check_level, repairing
 from envcap.cli.talk import Talk, visible
@@ -153,7 +154,7 @@ def _loaded_image(
     folder: LockFolder, platform: str, machine: Machine, engine: Engine, programs: Programs, talk: Talk
 ) -> str:
     """Rebuild the image, and load it if the engine has not got it."""
-    with open_world(machine) as world:
+    with open_world(machine, held=folder.held) as world:
 
         def attempt() -> str:
             rebuilt = rebuild_lock(folder.lockfile, blobs=folder.blobs, platform=platform, world=world, talk=talk)

@@ -75,6 +75,17 @@ def test_a_lock_that_expects_nothing_is_loaded_once_too(
     assert engine.calls.count("load --quiet") == 1
 
 
+def test_a_bundle_runs_without_any_source(
+    locked: Flow, engine: EngineProgram, start: Callable[..., Answer], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "small.envcap"
+    made = locked.run("bundle", locked.lock, "--output", bundle)
+    assert made.status == 0, made.err
+    answer = start(bundle, "--offline", "--store", tmp_path / "empty", "--", "true")
+    assert answer.status == 7, answer.err
+    assert engine.ran == [*RUN, expected_id(locked.lock), "true"]
+
+
 def test_an_image_other_than_expected_is_not_run(
     locked: Flow, engine: EngineProgram, start: Callable[..., Answer], tmp_path: Path
 ) -> None:
