@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from envcap.blobs import open_lock
+from envcap.cli.locks import open_lock
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.errors import DifferenceError, UsageError
 from envcap.gpu.model import GpuDevice, GpuMachine, GpuStack
