@@ -85,3 +85,7 @@ class BuildError(EnvcapError):
 
 class SinkError(EnvcapError):
     """An image can't be written to, loaded into or read from a destination."""
+
+
+class RegistryError(EnvcapError):
+    """A registry, or what was asked of one, is not what it should be; the message says which registry answered what."""

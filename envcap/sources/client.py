@@ -38,7 +38,7 @@ def make_client(settings: IndexSettings) -> httpx.Client:
         if proxy and "*" not in proxies.bypass:
             mounts[f"{scheme}://"] = httpx.HTTPTransport(verify=context, limits=limits, proxy=_proxy(proxy))
     for host in proxies.bypass if mounts else ():
-        for pattern in _bypass_patterns(host):
+        for pattern in bypass_patterns(host):
             mounts[pattern] = None
     for pattern, special in _special_contexts(settings).items():
         mounts[pattern] = httpx.HTTPTransport(
@@ -66,7 +66,7 @@ def _proxy(url: str) -> httpx.Proxy:
         ) from None
 
 
-def _bypass_patterns(host: str) -> list[str]:
+def bypass_patterns(host: str) -> list[str]:
     """Say a `no_proxy` entry in httpx's patterns; a plain name stands for its subdomains too, as in curl."""
     name = host.lstrip("*").lstrip(".")
     if "/" in name or not name:  # networks can't be said as patterns
