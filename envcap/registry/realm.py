@@ -69,9 +69,7 @@ def _ask(client: httpx.Client, host: str, asked: TokenRequest) -> tuple[int, byt
         for chunk in raw_chunks(response, host):
             body += chunk
             if len(body) > _MAX_BODY:
-                raise RegistryError(
-                    f"The token server {scrub_url(asked.url)} of {host} sent more than {_MAX_BODY} bytes"
-                )
+                raise RegistryError(f"A token server of {host} sent more than {_MAX_BODY} bytes")
         return response.status_code, bytes(body)
     finally:
         response.close()

@@ -4,8 +4,8 @@ Where the registry keeps the list itself (it answers `OCI-Subject`), a referrer 
 1. It gets a tag of its own first, `sha256-<12 hex of the subject>.<kind>.<12 hex of its own digest>`: a collection of
    untagged manifests spares it, and it is found again whatever happens to the list.
 2. The fallback tag of the specification, `sha256-<hex of the subject>`, names an index; it is read, merged with what
-   the tags say, put, and read again until it holds the referrer: two writers at once lose entries (docker-registry ignores
-   `If-Match`; 5 of 20 survive naive writers).
+   the tags say, put, and read again until it holds the referrer: two writers at once lose entries (docker-registry
+   ignores `If-Match`; 5 of 20 survive naive writers).
 A list is always read with the tags beside it, so it is complete even then.
 Source: OCI distribution-spec 1.1, "Listing Referrers", "Referrers Tag Schema"; notes/sharing.md §2a.
 """

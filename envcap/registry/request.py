@@ -101,6 +101,7 @@ def raw_chunks(response: httpx.Response, host: str) -> Iterator[bytes]:
 
 
 def said(response: httpx.Response) -> str:
+    """Name the request that was answered, for messages."""
     return f"{response.request.method} {scrub_text(response.request.url.path)}"
 
 
