@@ -175,7 +175,7 @@ class Connection:
         Raises:
             RegistryError: It is no URL that we ask.
         """
-        url = urljoin(self._url(target), location)
+        url = self._join(self._url(target), location)
         self._check(url)
         return url
 
@@ -204,7 +204,7 @@ class Connection:
             if request.method not in {"GET", "HEAD"}:
                 # The login, and the bytes, would go where nobody pushed to.
                 raise RegistryError(f"{self.host} redirects {request.method} {request.path} (expected an answer)")
-            url = urljoin(url, location)
+            url = self._join(url, location)
         raise RegistryError(f"{self.host} redirects {request.method} {request.path} more than {REDIRECTS} times")
 
     def _authorized(self, request: Request, url: str) -> httpx.Response:
@@ -276,7 +276,10 @@ class Connection:
     def _check(self, url: str) -> None:
         """Refuse to go where no registry may send us: off TLS, or to an inner address from an outer registry (T19)."""
         base, origin, _ = self._where()
-        found = origin_of(url)
+        try:
+            found = origin_of(url)
+        except ValueError:
+            raise self._elsewhere(url) from None
         if found == origin:
             return
         if base.startswith("https:") and not url.startswith("https:"):
@@ -285,7 +288,16 @@ class Connection:
             known = {found[1]} if is_inner_host(origin[1]) or found[1] == origin[1] else set()
             check_url(url, known_hosts=known)
         except SourceError:
-            raise RegistryError(f"{self.host} sends us to {scrub_url(url)[:200]!r}, which is not asked") from None
+            raise self._elsewhere(url) from None
+
+    def _join(self, url: str, location: str) -> str:
+        try:
+            return urljoin(url, location)
+        except ValueError:
+            raise self._elsewhere(location) from None
+
+    def _elsewhere(self, url: str) -> RegistryError:
+        return RegistryError(f"{self.host} sends us to {scrub_url(url)[:200]!r}, which is not asked")
 
     def _where(self) -> tuple[str, Origin, Authorizer]:
         with self._lock:
