@@ -102,9 +102,7 @@ def test_redirects_in_a_circle_end() -> None:
     assert caught.value.message == f"{registry.host} redirects GET /v2/x/tags/list more than 5 times"
 
 
-@pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://storage.example.org/x", "gopher://x/"]
-)
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://storage.example.org/x", "gopher://x/"])
 def test_a_redirect_to_what_is_not_http_is_refused(location: str) -> None:
     with serve(FakeRegistry()) as registry, connect(registry.host) as connection:
         registry.always.append(("GET", "tags", Fault(status=302, headers={"Location": location})))
