@@ -328,9 +328,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _drip(self, data: bytes) -> None:
-        whole = b"".join(self._headers_buffer) + b"X-Long: " + b"x" * 2000 + b"\r\n\r\n" + data
-        self._headers_buffer = []
-        for byte in whole:
+        self.flush_headers()
+        for byte in b"X-Long: " + b"x" * 2000 + b"\r\n\r\n" + data:
             self.wfile.write(bytes([byte]))
             self.wfile.flush()
             time.sleep(self.fault.drip)

@@ -19,11 +19,13 @@ def test_basic_is_sent_once_the_registry_has_asked_for_it() -> None:
 
 
 def test_a_token_is_asked_for_once_a_scope_and_used_until_it_runs_out() -> None:
-    with serve(FakeRegistry(login=LOGIN, tokens=True)) as registry:
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            for _ in range(3):
-                list_tags(connection, "lab/x")
-            upload_blob(connection, "lab/x", blob(b"1"), opener(b"1"), count=ignore)
+    with (
+        serve(FakeRegistry(login=LOGIN, tokens=True)) as registry,
+        connect(registry.host, logged_in(registry.host)) as connection,
+    ):
+        for _ in range(3):
+            list_tags(connection, "lab/x")
+        upload_blob(connection, "lab/x", blob(b"1"), opener(b"1"), count=ignore)
 
     assert [asked.path for asked in registry.requests("GET", "/token")] == [
         "/token?service=fake&scope=repository%3Alab%2Fx%3Apull",
@@ -32,11 +34,13 @@ def test_a_token_is_asked_for_once_a_scope_and_used_until_it_runs_out() -> None:
 
 
 def test_a_token_that_is_refused_early_is_asked_for_again() -> None:
-    with serve(FakeRegistry(login=LOGIN, tokens=True)) as registry:
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            list_tags(connection, "x")
-            registry.issued[:] = ["forgotten"]
-            list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(login=LOGIN, tokens=True)) as registry,
+        connect(registry.host, logged_in(registry.host)) as connection,
+    ):
+        list_tags(connection, "x")
+        registry.issued[:] = ["forgotten"]
+        list_tags(connection, "x")
 
     assert len(registry.requests("GET", "/token")) == 2
 
@@ -52,9 +56,12 @@ def test_an_identity_token_is_exchanged_in_a_form_and_never_in_a_url() -> None:
 
 
 def test_without_a_login_the_refusal_says_how_to_log_in() -> None:
-    with serve(FakeRegistry(login=LOGIN)) as registry, connect(registry.host) as connection:
-        with pytest.raises(RegistryError) as caught:
-            list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(login=LOGIN)) as registry,
+        connect(registry.host) as connection,
+        pytest.raises(RegistryError) as caught,
+    ):
+        list_tags(connection, "x")
 
     assert caught.value.message == (
         f"{registry.host} answered 401 Unauthorized to GET /v2/x/tags/list (UNAUTHORIZED: unauthorized)"
@@ -64,10 +71,12 @@ def test_without_a_login_the_refusal_says_how_to_log_in() -> None:
 
 @pytest.mark.parametrize("tokens", [False, True])
 def test_a_wrong_login_is_refused_without_repeating_it(tokens: bool) -> None:  # noqa: FBT001
-    with serve(FakeRegistry(login=LOGIN, tokens=tokens)) as registry:
-        with connect(registry.host, logged_in(registry.host, "someone:canary-password")) as connection:
-            with pytest.raises(RegistryError) as caught:
-                list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(login=LOGIN, tokens=tokens)) as registry,
+        connect(registry.host, logged_in(registry.host, "someone:canary-password")) as connection,
+        pytest.raises(RegistryError) as caught,
+    ):
+        list_tags(connection, "x")
 
     assert "answered 401" in caught.value.message
     assert "canary" not in caught.value.message + caught.value.hint
@@ -77,9 +86,8 @@ def test_a_wrong_login_is_refused_without_repeating_it(tokens: bool) -> None:  #
 def test_a_login_is_not_shown_to_a_token_server_elsewhere() -> None:
     with serve(FakeRegistry()) as thief, serve(FakeRegistry(login=LOGIN, tokens=True)) as registry:
         registry.realm = f"{thief.url}/token"
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            with pytest.raises(RegistryError) as caught:
-                list_tags(connection, "x")
+        with connect(registry.host, logged_in(registry.host)) as connection, pytest.raises(RegistryError) as caught:
+            list_tags(connection, "x")
 
     assert caught.value.message == f"{registry.host} wants its login to be sent to another host: {thief.url}/token"
     assert caught.value.hint == f"if that is its token server, allow it: `ENVCAP_TOKEN_REALMS={thief.host}`"
@@ -112,10 +120,12 @@ def test_without_a_login_a_token_server_elsewhere_may_be_asked() -> None:
     "realm", ["file:///etc/passwd", "https://u:p@realm.example.org/t", "ftp://x/", "nonsense", "http://[::1"]
 )
 def test_a_realm_that_is_no_url_to_ask_is_refused(realm: str) -> None:
-    with serve(FakeRegistry(login=LOGIN, tokens=True, realm=realm)) as registry:
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            with pytest.raises(RegistryError, match="names a token server that is no URL"):
-                list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(login=LOGIN, tokens=True, realm=realm)) as registry,
+        connect(registry.host, logged_in(registry.host)) as connection,
+        pytest.raises(RegistryError, match="names a token server that is no URL"),
+    ):
+        list_tags(connection, "x")
 
 
 @pytest.mark.parametrize(
@@ -124,15 +134,19 @@ def test_a_realm_that_is_no_url_to_ask_is_refused(realm: str) -> None:
 def test_a_token_that_is_none_is_refused(body: bytes) -> None:
     with serve(FakeRegistry(login=LOGIN, tokens=True)) as registry:
         registry.fail("GET", "/token", Fault(body=body))
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            with pytest.raises(RegistryError, match=r"is none|answered no JSON"):
-                list_tags(connection, "x")
+        with (
+            connect(registry.host, logged_in(registry.host)) as connection,
+            pytest.raises(RegistryError, match=r"is none|answered no JSON"),
+        ):
+            list_tags(connection, "x")
 
 
 def test_a_right_to_read_elsewhere_is_asked_for_with_a_mount() -> None:
-    with serve(FakeRegistry(login=LOGIN, tokens=True)) as registry:
-        with connect(registry.host, logged_in(registry.host)) as connection:
-            upload_blob(connection, "b", blob(b"1"), opener(b"1"), mounts=("a",), count=ignore)
+    with (
+        serve(FakeRegistry(login=LOGIN, tokens=True)) as registry,
+        connect(registry.host, logged_in(registry.host)) as connection,
+    ):
+        upload_blob(connection, "b", blob(b"1"), opener(b"1"), mounts=("a",), count=ignore)
 
     assert any("repository%3Ab%3Apull%2Cpush&scope=repository%3Aa%3Apull" in asked.path for asked in registry.asked)
 

@@ -60,7 +60,7 @@ def test_a_registry_that_always_fails_is_named_with_its_answer() -> None:
 def test_a_refusal_is_not_tried_again() -> None:
     with serve(FakeRegistry()) as registry, connect(registry.host) as connection:
         registry.always.append(("GET", "tags", Fault(status=403, body=b"<html>no</html>")))
-        with pytest.raises(RegistryAnswerError, match="answered 403 Forbidden to GET /v2/x/tags/list$"):
+        with pytest.raises(RegistryAnswerError, match=r"answered 403 Forbidden to GET /v2/x/tags/list$"):
             list_tags(connection, "x")
 
     assert len(registry.requests("GET", "tags")) == 1
@@ -106,7 +106,7 @@ def test_redirects_in_a_circle_end() -> None:
 def test_a_redirect_to_what_is_not_http_is_refused(location: str) -> None:
     with serve(FakeRegistry()) as registry, connect(registry.host) as connection:
         registry.always.append(("GET", "tags", Fault(status=302, headers={"Location": location})))
-        with pytest.raises(RegistryError, match="sends us to .* which is not asked"):
+        with pytest.raises(RegistryError, match=r"sends us to .* which is not asked"):
             list_tags(connection, "x")
 
 
@@ -126,29 +126,33 @@ def trusting(
 
 
 def test_a_registrys_own_authority_is_trusted(authority: trustme.CA, tmp_path: Path) -> None:
-    with serve(FakeRegistry(), certificate=authority.issue_cert("127.0.0.1")) as registry:
-        with connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection:
-            assert list_tags(connection, "x") == ()
-            assert connection.base == registry.url
+    with (
+        serve(FakeRegistry(), certificate=authority.issue_cert("127.0.0.1")) as registry,
+        connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection,
+    ):
+        assert list_tags(connection, "x") == ()
+        assert connection.base == registry.url
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_asked_without_tls(authority: trustme.CA) -> None:
-    with serve(FakeRegistry(), certificate=authority.issue_cert("127.0.0.1")) as registry:
-        with (
-            connect(registry.host) as connection,
-            pytest.raises(RegistryError, match="CERTIFICATE_VERIFY_FAILED") as caught,
-        ):
-            list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(), certificate=authority.issue_cert("127.0.0.1")) as registry,
+        connect(registry.host) as connection,
+        pytest.raises(RegistryError, match="CERTIFICATE_VERIFY_FAILED") as caught,
+    ):
+        list_tags(connection, "x")
 
     assert caught.value.hint == f"put the registry's CA certificate into /etc/docker/certs.d/{registry.host}/ca.crt"
     assert registry.asked == []
 
 
 def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
-    with serve(FakeRegistry(), certificate=authority.issue_cert("other.example.org")) as registry:
-        with connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection:
-            with pytest.raises(RegistryError, match="CERTIFICATE_VERIFY_FAILED"):
-                list_tags(connection, "x")
+    with (
+        serve(FakeRegistry(), certificate=authority.issue_cert("other.example.org")) as registry,
+        connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection,
+        pytest.raises(RegistryError, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        list_tags(connection, "x")
 
 
 def test_nothing_leads_away_from_https(authority: trustme.CA, tmp_path: Path) -> None:
@@ -157,9 +161,11 @@ def test_nothing_leads_away_from_https(authority: trustme.CA, tmp_path: Path) ->
         serve(FakeRegistry(), certificate=authority.issue_cert("127.0.0.1")) as registry,
     ):
         registry.always.append(("GET", "tags", Fault(status=302, headers={"Location": f"{thief.url}/v2/x/tags/list"})))
-        with connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection:
-            with pytest.raises(RegistryError, match="sends us away from https"):
-                list_tags(connection, "x")
+        with (
+            connect(registry.host, trusting(authority, tmp_path, registry.host)) as connection,
+            pytest.raises(RegistryError, match="sends us away from https"),
+        ):
+            list_tags(connection, "x")
 
     assert thief.asked == []
 
@@ -172,9 +178,11 @@ def test_no_login_goes_to_a_token_server_without_tls(authority: trustme.CA, tmp_
     ):
         registry.realm = f"{thief.url}/token"
         settings = trusting(authority, tmp_path, registry.host, logged_in(registry.host))
-        with connect(registry.host, settings) as connection:
-            with pytest.raises(RegistryError, match="names a token server without TLS"):
-                list_tags(connection, "x")
+        with (
+            connect(registry.host, settings) as connection,
+            pytest.raises(RegistryError, match="names a token server without TLS"),
+        ):
+            list_tags(connection, "x")
 
     assert thief.asked == []
 
@@ -184,9 +192,11 @@ def test_an_answer_that_trickles_is_broken_off(method: str) -> None:
     with serve(with_blob()) as registry:
         registry.always.append(("GET", method, Fault(drip=0.01)))
         started = time.monotonic()
-        with connect(registry.host, RegistrySettings(timeout=0.2)) as connection:
-            with pytest.raises(RegistryAnswerError, match="broke off GET .*: sends too slowly"):
-                list_tags(connection, "x") if method == "tags" else read_blob(connection, "x", blob(DATA))
+        with (
+            connect(registry.host, RegistrySettings(timeout=0.2)) as connection,
+            pytest.raises(RegistryAnswerError, match=r"broke off GET .*: sends too slowly"),
+        ):
+            list_tags(connection, "x") if method == "tags" else read_blob(connection, "x", blob(DATA))
 
     assert time.monotonic() - started < 15
 

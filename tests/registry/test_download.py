@@ -99,8 +99,10 @@ LENGTH = {"Content-Length": ""}
         (Fault(body=DATA[:-1], headers=LENGTH), f"sent 1048575 bytes (expected 1048576) of {BLOB.digest} in x"),
         (
             Fault(body=DATA[::-1]),
-            f"sent other bytes for a blob of x: Unexpected bytes (expected {BLOB.digest}, found "
-            f"{Digest.of(DATA[::-1])} of 1048576 bytes)",
+            (
+                f"sent other bytes for a blob of x: Unexpected bytes (expected {BLOB.digest}, found "
+                f"{Digest.of(DATA[::-1])} of 1048576 bytes)"
+            ),
         ),
         (Fault(status=206), f"answered 206 Partial Content to GET /v2/x/blobs/{BLOB.digest}"),
         (Fault(status=204), f"answered 204 No Content to GET /v2/x/blobs/{BLOB.digest}"),

@@ -10,7 +10,8 @@ from envcap.digest import Digest
 from envcap.errors import DigestError, RegistryError
 from envcap.oci.image import MEDIA_TYPE_INDEX
 from envcap.registry.reference import Reference
-from envcap.registry.transfer import Blob, Outcome, fetch_blobs, fetch_image, push_blobs, push_image
+from envcap.registry.transfer import Blob, fetch_blobs, fetch_image, push_blobs, push_image
+from envcap.registry.upload import Outcome
 from envcap.store import open_store
 from tests.oci.images import SMALL, silent
 from tests.registry.fake_registry import FakeRegistry, Fault, serve

@@ -171,9 +171,10 @@ def test_a_damaged_file_is_never_committed(data: bytes, part_size: int) -> None:
 
 
 def test_a_registry_that_always_fails_is_given_up_with_its_answer() -> None:
-    with serve(FakeRegistry()) as registry, pytest.raises(RegistryAnswerError) as caught:
+    with serve(FakeRegistry()) as registry:
         registry.always.append(("PATCH", "_state=", Fault(status=500)))
-        upload(registry)
+        with pytest.raises(RegistryAnswerError) as caught:
+            upload(registry)
 
     assert caught.value.message.startswith(f"{registry.host} answered 500 Internal Server Error to PATCH /v2/x/blobs/")
     assert "_state" not in caught.value.message
@@ -181,9 +182,10 @@ def test_a_registry_that_always_fails_is_given_up_with_its_answer() -> None:
 
 
 def test_a_refused_push_is_not_tried_again() -> None:
-    with serve(FakeRegistry()) as registry, pytest.raises(RegistryAnswerError, match="answered 403"):
+    with serve(FakeRegistry()) as registry:
         registry.always.append(("POST", "uploads", Fault(status=403)))
-        upload(registry)
+        with pytest.raises(RegistryAnswerError, match="answered 403"):
+            upload(registry)
 
     assert len(registry.requests("POST")) == 1
 
@@ -200,18 +202,20 @@ def test_a_refused_push_is_not_tried_again() -> None:
     ],
 )
 def test_an_answer_that_makes_no_sense_ends_the_upload(method: str, fault: Fault, message: str) -> None:
-    with serve(FakeRegistry()) as registry, pytest.raises(RegistryError) as caught:
+    with serve(FakeRegistry()) as registry:
         registry.always.append((method, "uploads", fault))
-        upload(registry)
+        with pytest.raises(RegistryError) as caught:
+            upload(registry)
 
     assert message in caught.value.message
     assert caught.value.message.startswith(registry.host)
 
 
 def test_a_registry_that_says_created_and_has_another_size_is_refused() -> None:
-    with serve(FakeRegistry()) as registry, pytest.raises(RegistryError, match="took the blob .* and doesn't have it"):
+    with serve(FakeRegistry()) as registry:
         registry.always.append(("HEAD", "/blobs/", Fault(headers={"Content-Length": "0"})))
-        upload(registry)
+        with pytest.raises(RegistryError, match=r"took the blob .* and doesn't have it"):
+            upload(registry)
 
 
 def test_no_login_goes_to_a_place_for_uploads_elsewhere() -> None:
