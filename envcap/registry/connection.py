@@ -322,8 +322,9 @@ class Connection:
         if not is_loopback(self.host):
             return "https"
         try:
-            # Nothing is shown yet: this request has no login.
-            self._client.get(f"https://{self.host}/v2/", auth=lambda request: request)
+            # Nothing is shown yet, and nothing of the answer is read: this request has no login.
+            asked = self._client.build_request("GET", f"https://{self.host}/v2/")
+            self._client.send(asked, stream=True, auth=lambda request: request).close()
         except (httpx.TransportError, httpx.InvalidURL) as error:
             if is_not_tls(error) or isinstance(error, httpx.RemoteProtocolError):
                 return "http"

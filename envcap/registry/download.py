@@ -110,6 +110,7 @@ def _chunks(connection: Connection, repository: str, descriptor: Descriptor, sta
         scope=pull_scope(repository),
         accept=(200, _PARTIAL) if start else (200,),
         headers={"Range": f"bytes={start}-{descriptor.size - 1}"} if start else {},
+        repeat=False,  # `_stream` does, from where it stopped
     ) as response:
         skip = start
         if response.status_code == _PARTIAL:

@@ -12,7 +12,7 @@ from envcap.errors import DigestError, RegistryError
 from envcap.oci.image import Descriptor
 from envcap.registry.answer import RegistryAnswerError
 from envcap.registry.auth import pull_scope, push_scope
-from envcap.registry.connection import COMMIT_TIMEOUT, Connection
+from envcap.registry.connection import COMMIT_TIMEOUT, TRIES, Connection
 from envcap.registry.documents import ACCEPT, ImageIndex, ImageManifest, is_media_type, read_document
 from envcap.registry.request import Payload
 from envcap.registry.strict_json import MAX_MANIFEST, read_json
@@ -113,6 +113,22 @@ def put_manifest(connection: Connection, repository: str, target: str, data: byt
     digest = Digest.of(data)
     if len(data) > MAX_MANIFEST:
         raise RegistryError(f"The manifest has {len(data)} bytes (expected at most {MAX_MANIFEST})")
+    said, keeps = "", False
+    for attempt in range(TRIES):
+        try:
+            said, keeps = _put(connection, repository, target, data, media_type)
+            break
+        except RegistryAnswerError as error:
+            # docker-registry 2.8 reads what another publisher of the same blobs is writing, and takes it for ours.
+            if error.code != "DIGEST_INVALID" or attempt == TRIES - 1:
+                raise
+            connection.pause(attempt)
+    if said and said != str(digest):
+        raise RegistryError(f"{connection.host} took {digest} and says that it is {said[:100]!r}")
+    return keeps
+
+
+def _put(connection: Connection, repository: str, target: str, data: bytes, media_type: str) -> tuple[str, bool]:
     path = f"/v2/{repository}/manifests/{target}"
     with connection.open(
         "PUT",
@@ -125,9 +141,7 @@ def put_manifest(connection: Connection, repository: str, target: str, data: byt
     ) as response:
         said = response.headers.get(DIGEST_HEADER, "")
         keeps = bool(response.headers.get("oci-subject", ""))
-    if said and said != str(digest):
-        raise RegistryError(f"{connection.host} took {digest} and says that it is {said[:100]!r}")
-    return keeps
+    return said, keeps
 
 
 def list_tags(connection: Connection, repository: str) -> tuple[str, ...]:

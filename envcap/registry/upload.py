@@ -2,8 +2,9 @@
 
 A small blob is one PUT. A large one goes in chunks, each to the newest place that the registry gave (an older one is
 refused); what broke off goes on from where the registry says that it stands. (docker-registry 2.8 goes on after whole
-chunks only: a chunk that broke off makes it refuse the upload, "resumed at wrong offset", and the blob begins anew.) Bytes are hashed once, as they are sent,
-and the last of them is held back until the digest is right: a damaged file is never published.
+chunks only: a chunk that broke off makes it refuse the upload, "resumed at wrong offset", and the blob begins anew.)
+Bytes are hashed once, as they are sent, and the last of them is held back until the digest is right: a damaged file is
+never published.
 Source: OCI distribution-spec 1.1, "Pushing a blob in chunks", "Pushing a blob monolithically", "Mounting a blob".
 """
 

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import secrets
 import ssl
 import threading
 import time
@@ -86,7 +87,7 @@ class FakeRegistry:
     issued: list[str] = field(default_factory=list)
     url: str = ""
     before: Callable[[Asked], None] = lambda _asked: None
-    state: int = 0
+    states: dict[str, int] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -226,15 +227,17 @@ class _Handler(BaseHTTPRequestHandler):
                 registry.add_blob(name, found)
                 self._answer(201, {"Location": f"/v2/{name}/blobs/{query['mount']}"}, b"")
                 return
-            identifier = f"u{len(registry.asked)}-{len(registry.uploads)}"
+            identifier = secrets.token_hex(8)
             registry.uploads[identifier] = bytearray()
-            self._answer(202, {"Location": f"{base}/{identifier}?_state={self._next(registry)}"}, b"")
+            self._answer(202, {"Location": f"{base}/{identifier}?_state={self._next(registry, identifier)}"}, b"")
             return
         upload = registry.uploads.get(identifier)
-        if upload is None or (self.command in {"PATCH", "PUT"} and query.get("_state") != str(registry.state)):
+        if upload is None or (
+            self.command in {"PATCH", "PUT"} and query.get("_state") != str(registry.states.get(identifier))
+        ):
             self._error(404, "BLOB_UPLOAD_UNKNOWN")
             return
-        location = {"Location": f"{base}/{identifier}?_state={self._next(registry)}"}
+        location = {"Location": f"{base}/{identifier}?_state={self._next(registry, identifier)}"}
         if self.command == "GET":
             self._answer(204, {**location, "Range": f"0-{max(0, len(upload) - 1)}"}, b"")
         elif self.command == "DELETE":
@@ -261,9 +264,10 @@ class _Handler(BaseHTTPRequestHandler):
             upload += data
             self._answer(202, {**location, "Range": f"0-{len(upload) - 1}"}, b"")
 
-    def _next(self, registry: FakeRegistry) -> int:
-        registry.state += 1
-        return registry.state
+    def _next(self, registry: FakeRegistry, identifier: str) -> int:
+        """Give an upload a new place: the older ones are refused from now on."""
+        registry.states[identifier] = registry.states.get(identifier, 0) + 1
+        return registry.states[identifier]
 
     def _manifest(self, registry: FakeRegistry, name: str, target: str, query: dict[str, str], data: bytes) -> None:
         if self.command == "PUT":

@@ -249,3 +249,24 @@ def test_no_login_is_shown_with_a_blob_elsewhere(registry: FakeRegistry) -> None
         assert read_blob(connection, "x", BLOB) == DATA
 
     assert {asked.authorization for asked in registry.asked} == {""}
+
+
+def test_a_manifest_that_a_registry_took_for_anothers_is_put_again(registry: FakeRegistry) -> None:
+    taken_for_another = Fault(status=400, body=b'{"errors":[{"code":"DIGEST_INVALID","message":"no match"}]}')
+    registry.fail("PUT", "/manifests/", taken_for_another, taken_for_another)
+    with serve(registry), connect(registry.host) as connection:
+        put_manifest(connection, "x", "2", SMALL.manifest, MEDIA_TYPE_MANIFEST)
+
+    assert registry.manifests["x", "2"] == (MEDIA_TYPE_MANIFEST, SMALL.manifest)
+
+
+def test_a_manifest_that_a_registry_refuses_for_ever_is_given_up(registry: FakeRegistry) -> None:
+    registry.always.append(("PUT", "/manifests/", Fault(status=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}')))
+    with (
+        serve(registry),
+        connect(registry.host) as connection,
+        pytest.raises(RegistryAnswerError, match="DIGEST_INVALID"),
+    ):
+        put_manifest(connection, "x", "2", SMALL.manifest, MEDIA_TYPE_MANIFEST)
+
+    assert len(registry.requests("PUT")) == 5

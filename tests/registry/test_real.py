@@ -23,6 +23,7 @@ from envcap.errors import RegistryError
 from envcap.oci.image import MEDIA_TYPE_MANIFEST, Image, Layer, image_config
 from envcap.oci.layout import blob_path
 from envcap.oci.layout_folder import write_layout
+from envcap.registry.connection import Connection
 from envcap.registry.manifests import head_manifest, list_tags, put_manifest
 from envcap.registry.reference import Reference
 from envcap.registry.referrers import attach_referrer, list_referrers
@@ -81,6 +82,18 @@ def test_an_image_is_pushed_known_mounted_and_pulled(registry: DockerRegistry, t
     assert found.manifest.data == SMALL.manifest
     assert found.config == SMALL.config
     assert all(store.blobs.verified(layer.digest).exists() for layer in SMALL.layers)
+
+
+def test_16_publishers_of_one_image_all_end_well(registry: DockerRegistry) -> None:
+    def push(number: int) -> Digest:
+        with Connection(registry.host, RegistrySettings()) as connection:
+            return push_image(connection, SMALL, reference(registry, f"lab/ml:{number % 4}"), progress=silent).digest
+
+    connect(registry.host).close()  # the HTTP client is loaded by one thread, see envcap/lazy.py
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(push, range(16))) == {SMALL.descriptor.digest}
+    with connect(registry.host) as connection:
+        assert list_tags(connection, "lab/ml") == ("0", "1", "2", "3")
 
 
 def test_a_login_is_needed_and_taken(tmp_path: Path) -> None:
@@ -158,8 +171,7 @@ def test_podman_pulls_what_we_push(registry: DockerRegistry, tmp_path: Path) -> 
 
 
 def attach(host: str, number: int) -> Digest:
-    with connect(host, RegistrySettings(timeout=60)) as connection:
-        connection._sleep = time.sleep
+    with Connection(host, RegistrySettings()) as connection:
         return attach_referrer(connection, "lab/ml", referrer(SMALL.descriptor, number), kind="note")
 
 
@@ -328,8 +340,7 @@ def test_an_upload_survives_a_registry_that_is_killed_and_started_again(registry
             registry.stop(kill=True)
             registry.start()
 
-    with connect(registry.host) as connection:
-        connection._sleep = time.sleep
+    with Connection(registry.host, RegistrySettings()) as connection:
         assert upload_blob(connection, "x", blob(data), opener(data), part_size=16 << 20, count=count) is Outcome.SENT
         assert upload_blob(connection, "x", blob(data), opener(b""), count=ignore) is Outcome.PRESENT
 

@@ -219,7 +219,7 @@ def test_a_registry_that_says_created_and_has_another_size_is_refused() -> None:
 
 
 def test_no_login_goes_to_a_place_for_uploads_elsewhere() -> None:
-    storage = FakeRegistry(state=1)
+    storage = FakeRegistry(states={"u": 1})
     storage.uploads["u"] = bytearray()
     with serve(storage), serve(FakeRegistry(login=LOGIN)) as registry:
         place = f"{storage.url}/v2/x/blobs/uploads/u?_state=1"
