@@ -29,6 +29,8 @@ from envcap.registry.request import Payload
 PART_SIZE: Final = 64 << 20
 """Bytes of a chunk: what is sent again at most after a break; registries on object storage refuse less than 5 MiB."""
 MAX_PART_SIZE: Final = 1 << 30
+_PART_TIMEOUT: Final = 120.0
+"""Seconds for an answer to a chunk: a registry on object storage hands it on first."""
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,15})\Z")
 _NOT_FOUND: Final = 404
@@ -204,7 +206,7 @@ class _Upload:
                 headers={"Content-Range": f"{start}-{end - 1}"},
                 payload=Payload(size=end - start, chunks=partial(self._part, file, start, end)),
                 repeat=False,
-                timeout=COMMIT_TIMEOUT,
+                timeout=_PART_TIMEOUT,
             ) as response:
                 self._follow(response.headers.get("location", ""))
                 said = response.headers.get("range", "")

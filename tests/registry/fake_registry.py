@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.fault = registry.take_fault(self.command, self.path)
         size = int(headers.get("content-length", "0"))
         if self.fault.swallow >= 0:
-            self._swallow(registry)
+            self._swallow(registry, size)
             return
         data = self.rfile.read(size)
         asked.size = len(data)
@@ -157,8 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_PATCH = _serve  # noqa: N815
     do_DELETE = _serve  # noqa: N815
 
-    def _swallow(self, registry: FakeRegistry) -> None:
-        part = self.rfile.read(self.fault.swallow)
+    def _swallow(self, registry: FakeRegistry, size: int) -> None:
+        part = self.rfile.read(min(self.fault.swallow, size))
         identifier = urlsplit(self.path).path.rpartition("/")[2]
         if identifier in registry.uploads and self.command == "PATCH":
             registry.uploads[identifier] += part
