@@ -5,7 +5,6 @@ artifacts is compared with the archive, and believed for nothing: an artifact is
 pins.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from envcap.errors import EnvcapError, LockfileError
 from envcap.lockfile.document import MAX_TEXT, read_lockfile
 from envcap.lockfile.model import Lockfile
 from envcap.oci.image import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST
+from envcap.strict_json import StrictJsonError, parse_object
 
 MAX_MANIFEST: Final = 4 << 20
 """Bytes of an index or manifest: what registries accept."""
@@ -161,18 +161,22 @@ def _read(tar: TarIndex, member: str, name: str, *, limit: int) -> bytes:
 
 
 def _object(data: bytes, where: str) -> dict[str, object]:
-    """Parse a JSON object strictly: no name twice (two readers would see two values)."""
+    """Parse a JSON object strictly: no name twice (two readers would see two values), in whatever case."""
     try:
-        value = json.loads(data, object_pairs_hook=_distinct)
-    except (ValueError, RecursionError):
-        raise LockfileError(f"{where} is not valid JSON, or names a key twice", hint=_HINT) from None
-    if not isinstance(value, dict):
-        raise LockfileError(f"{where} is no JSON object", hint=_HINT)
-    return value
-
-
-def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    table = dict(pairs)
-    if len({key.casefold() for key in table}) != len(pairs):
-        raise ValueError
+        table = parse_object(data, limit=len(data))
+    except StrictJsonError as error:
+        raise LockfileError(f"{where} is not strict JSON: {error}", hint=_HINT) from None
+    _refuse_twins(table, where)
     return table
+
+
+def _refuse_twins(value: object, where: str) -> None:
+    """Refuse names that differ in case alone: Go's reader takes `Layers` for `layers`."""
+    if isinstance(value, dict):
+        if len({name.casefold() for name in value}) != len(value):
+            raise LockfileError(f"{where} names a key twice, in two cases", hint=_HINT)
+        for item in value.values():
+            _refuse_twins(item, where)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_twins(item, where)

@@ -267,7 +267,8 @@ class _Upload:
         try:
             if in_parts:
                 self._ask_where()
-            else:
+            if not in_parts or not self._offset:
+                # `0-0` may mean one byte or none: a new upload is sure, and loses nothing.
                 self._cancel()
         except RegistryAnswerError:
             self._place, self._offset = "", 0

@@ -1,13 +1,10 @@
-"""JSON that a stranger wrote, read strictly: bounded, no name twice, no fractions, nothing that UTF-8 can't hold.
+"""JSON of attestations, read strictly: no member that this reader does not know. Pure."""
 
-Source: RFC 7493 (I-JSON), §2. Two readers that choose different ones of two equal names read two documents.
-"""
-
-import json
 from collections.abc import Collection, Mapping
 from typing import Final, TypeVar
 
 from envcap.errors import TrustError
+from envcap.strict_json import StrictJsonError, parse_object
 
 T = TypeVar("T")
 
@@ -25,20 +22,10 @@ def read_object(data: bytes, what: str) -> dict[str, object]:
     Raises:
         TrustError: They are anything else.
     """
-    if len(data) > MAX_BYTES:
-        raise TrustError(f"The {what} is too long (at most {MAX_BYTES} bytes)")
     try:
-        value: object = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number
-        )
-        # An escape such as `\ud800` alone is JSON, and no text.
-        json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise TrustError(f"The {what} is nested too deeply") from None
-    except ValueError as error:
-        reason = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)[:100]
-        raise TrustError(f"The {what} is not strict JSON: {reason}") from None
-    return check_kind(value, dict, what)
+        return parse_object(data, limit=MAX_BYTES)
+    except StrictJsonError as error:
+        raise TrustError(f"The {what} is not strict JSON: {error}") from None
 
 
 def member(table: Mapping[str, object], name: str, kind: type[T], where: str) -> T:
@@ -72,14 +59,3 @@ def refuse_others(table: Mapping[str, object], known: Collection[str], where: st
     for name in table:
         if name not in known:
             raise TrustError(f"Unknown {name[:100]!r} in the {where} (expected {', '.join(sorted(known))})")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a name is there twice")
-    return table
-
-
-def _refuse_number(text: str) -> object:
-    raise ValueError(f"unexpected number {text[:40]}")

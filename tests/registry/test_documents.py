@@ -102,15 +102,15 @@ def test_a_manifest_that_can_be_read_two_ways_or_none_is_refused(change: dict[st
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b'{"a": 1, "a": 2}', "It: the name 'a' is there twice"),
-        (b'{"a": {"b": 1, "b": 2}}', "It: the name 'b' is there twice"),
-        (b"[]", "It: expected a JSON object, found list"),
-        (b"<!DOCTYPE html>", "It is no JSON: Expecting value"),
-        (b"\xff\xfe", "It is no JSON: UnicodeDecodeError"),
-        (b'{"a":' * 100_000, "It is no JSON: nested too deeply"),
-        (b'{"a": NaN}', "It: unexpected number NaN"),
-        (b'{"a": 1e999}', "It: unexpected number '1e999' (expected whole numbers only)"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "It is no JSON: ValueError"),
+        (b'{"a": 1, "a": 2}', "It is not strict JSON: the name 'a' is there twice"),
+        (b'{"a": {"b": 1, "b": 2}}', "It is not strict JSON: the name 'b' is there twice"),
+        (b"[]", "It is not strict JSON: expected an object, found list"),
+        (b"<!DOCTYPE html>", "It is not strict JSON: line 1: Expecting value"),
+        (b"\xff\xfe", "It is not strict JSON: it is not UTF-8, or holds half a character"),
+        (b'{"a":' * 100_000, "It is not strict JSON: nested too deeply"),
+        (b'{"a": NaN}', "It is not strict JSON: unexpected number NaN (expected whole numbers)"),
+        (b'{"a": 1e999}', "It is not strict JSON: unexpected number 1e999 (expected whole numbers)"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "It is not strict JSON: a number is too long"),
     ],
 )
 def test_json_that_two_readers_read_otherwise_is_refused(data: bytes, message: str) -> None:

@@ -196,7 +196,7 @@ def test_a_page_for_people_is_no_manifest(registry: FakeRegistry) -> None:
     with serve(registry), connect(registry.host) as connection, pytest.raises(RegistryError) as caught:
         fetch_manifest(connection, "x", "1")
 
-    assert caught.value.message == f"{registry.host}/x:1 is no JSON: Expecting value"
+    assert caught.value.message == f"{registry.host}/x:1 is not strict JSON: line 1: Expecting value"
 
 
 def test_a_manifest_that_comes_as_an_index_is_refused(registry: FakeRegistry) -> None:

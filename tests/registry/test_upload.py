@@ -116,6 +116,15 @@ def test_whatever_breaks_off_the_blob_arrives_whole(breaks: list[tuple[int, int]
     assert registry.blobs["x"] == {str(BLOB.digest): DATA}
 
 
+def test_an_upload_of_which_one_byte_arrived_starts_anew() -> None:
+    with serve(FakeRegistry()) as registry:
+        registry.fail("PATCH", "_state=", Fault(swallow=1))
+        assert upload(registry, part_size=PART) is Outcome.SENT
+
+    assert registry.blobs["x"] == {str(BLOB.digest): DATA}
+    assert len(registry.requests("POST")) == 2
+
+
 @pytest.mark.parametrize("part_size", [PART, len(DATA)])
 def test_a_commit_whose_answer_was_lost_is_not_made_again(part_size: int) -> None:
     with serve(FakeRegistry()) as registry:

@@ -161,10 +161,10 @@ REFUSED: dict[str, tuple[Attestation, str]] = {
     "no JSON": (Attestation(name="x.json", data=b"nonsense"), "not strict JSON"),
     "empty file": (Attestation(name="x.json", data=b""), "not strict JSON"),
     # CVE-2024-29902: an attachment as long as memory.
-    "endless": (Attestation(name="x.json", data=b" " * 70_000), "The bundle is too long"),
+    "endless": (Attestation(name="x.json", data=b" " * 70_000), "The bundle is not strict JSON: too long"),
     "names twice": (
         Attestation(name="x.json", data=ALICE.signs().data.replace(b'"mediaType"', b'"mediaType":"x","mediaType"')),
-        "a name is there twice",
+        "the name 'mediaType' is there twice",
     ),
     "unknown key": (MALLORY.signs(), "Signed by a key that the policy does not name"),
     "no hint": (
@@ -205,7 +205,7 @@ REFUSED: dict[str, tuple[Attestation, str]] = {
     ),
     # CVE-2026-39395: a payload that can't be read passed for a good one.
     "signed nonsense": (sealed(b"nonsense"), "The statement is not strict JSON"),
-    "signed list": (sealed(b"[]"), "Unexpected list as statement"),
+    "signed list": (sealed(b"[]"), "expected an object, found list"),
     "statement of another version": (
         sealed(SIGNATURE.payload.replace(b"Statement/v1", b"Statement/v2")), "Unexpected statement of type",
     ),
