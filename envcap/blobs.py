@@ -107,6 +107,7 @@ def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
     patches = [patch for patches in patched for patch in patches if patch.sha256]
     return (
         {artifact.sha256: artifact.size for artifact in artifacts if artifact.source == CAPTURED}
+        | dict(package.kept for package in lockfile.conda if package.captured)
         | {patch.sha256: patch.size for patch in patches}
         | {file.sha256: file.size for file in lockfile.captured if file.sha256}
     )

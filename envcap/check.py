@@ -103,7 +103,7 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
             changes += compare_interpreters(lockfile.interpreter, found)
         step("files", 0, 0)
         compared, more, unknown = _compare_packages(folder, environment, world)
-        conda, conda_changes, conda_unknown = _compare_conda(lockfile, environment, world, step)
+        conda, conda_changes, conda_unknown = _compare_conda(folder, environment, world, step)
         nobody_s, unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
     unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
     return Drift(
@@ -167,14 +167,16 @@ def _compare_packages(
 
 
 def _compare_conda(
-    lockfile: Lockfile, environment: Environment, world: World, step: Callable[[str, int, int], None]
+    folder: LockFolder, environment: Environment, world: World, step: Callable[[str, int, int], None]
 ) -> tuple[int, list[Change], tuple[Unknown, ...]]:
     """Compare conda's packages; all are unknown if a record says too little and its archive can't be had."""
+    lockfile = folder.lockfile
     if environment.kind != "conda" and not lockfile.conda:
         return 0, [], ()
     try:
         links = recall_links(lockfile, world.store)
-        complete = know_links(complete_conda(environment, world, step), world, remembered=links)
+        whole = complete_conda(environment, world, step, locked=lockfile.conda, blobs=folder.blobs)
+        complete = know_links(whole, world, remembered=links)
     except EnvcapError as error:
         rows = (Unknown(name=row.name, version=row.version, reason=error.message) for row in lockfile.conda)
         return 0, [], tuple(rows)

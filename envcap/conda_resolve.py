@@ -19,12 +19,13 @@ from envcap.conda.listed import (
     sorted_packages,
     sorted_wheels,
 )
+from envcap.conda.repodata import RepodataRow
 from envcap.conda_snapshot import fetch_conda
 from envcap.environment import CondaRecord
 from envcap.errors import EnvcapError, LockfileError, MissingArtifactError
 from envcap.import_wheels import find_wheel, public_url
 from envcap.sources.conda_locator import CondaLocator
-from envcap.sources.conda_repodata import IndexedPackage, find_packages
+from envcap.sources.conda_repodata import find_packages
 from envcap.world import World
 
 MOST_UNLISTED = 20
@@ -105,7 +106,7 @@ def _by_channel(wanted: ExactEnvironment) -> list[tuple[ListedChannel, list[Exac
 
 def _indexed(
     channel: ListedChannel, folder: str, specs: list[ExactSpec], world: World, asked: list[str]
-) -> Mapping[str, IndexedPackage]:
+) -> Mapping[str, RepodataRow]:
     hints = {source_name(channel.name): public_url(channel.url)}
     files = {file for spec in specs for file in spec.files}
     for base in CondaLocator(world.conda, hints, offline=world.machine.offline).addresses(channel.name):
@@ -119,7 +120,7 @@ def _indexed(
 
 
 def _row(
-    spec: ExactSpec, channel: ListedChannel, folder: str, indexed: Mapping[str, IndexedPackage]
+    spec: ExactSpec, channel: ListedChannel, folder: str, indexed: Mapping[str, RepodataRow]
 ) -> ListedPackage | None:
     file = next((file for file in spec.files if file in indexed), "")
     if not file:

@@ -2,8 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
@@ -13,9 +14,11 @@ from envcap.conda.paths import HARDLINK, read_written, write_path
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
 from envcap.errors import EnvcapError, MissingArtifactError
-from envcap.lock.conda import LockedConda, complete_record, is_complete, lock_conda
-from envcap.lockfile.model import Artifact
+from envcap.lock.conda import LockedConda, complete_record, is_complete, lock_conda, proves_files
+from envcap.lockfile.model import Artifact, CondaPackage
+from envcap.pinned import PinnedArtifacts
 from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator
+from envcap.sources.conda_lookup import completed_by, look_up_records
 from envcap.sources.conda_settings import builtin_alias
 from envcap.sources.locate import Refusal
 from envcap.store.actions import action_key
@@ -26,20 +29,62 @@ _MANY = 30_000
 """Files of a package, from which on its table is not remembered: a record of the store would be too large."""
 
 
-def complete_conda(environment: Environment, world: World, step: Callable[[str, int, int], None]) -> Environment:
+def complete_conda(
+    environment: Environment,
+    world: World,
+    step: Callable[[str, int, int], None],
+    *,
+    locked: Sequence[CondaPackage] = (),
+    blobs: Path | None = None,
+) -> Environment:
     """Complete the records that don't pin their archive, or have no hashes of their files, from the archives.
+
+    Args:
+        environment: The scan.
+        world: This machine.
+        step: Shows progress.
+        locked: Rows of a lock. A package whose archive is kept with it is compared with that.
+        blobs: The folder of bytes kept beside that lock.
 
     Raises:
         MissingArtifactError: Nobody has such an archive.
         ArchiveError: It is hostile or damaged.
     """
-    if all(map(is_complete, environment.conda)):
+    kept = {row.name: row for row in locked if row.captured}
+    if all(map(is_complete, environment.conda)) and not kept:
         return environment
+    pinned = PinnedArtifacts(world, sources=(), blobs=blobs)
     records = []
     for done, record in enumerate(environment.conda):
         step(record.name, done, len(environment.conda))
-        records.append(record if is_complete(record) else _complete(record, environment, world))
-    return replace(environment, conda=tuple(records))
+        row = kept.get(record.name)
+        if row is not None and _is_of(row, record):
+            pinned.conda(row)
+            records.append(complete_from_kept(record, row, environment, world))
+        else:
+            records.append(record)
+    listed = complete_from_lists(records, world)
+    return replace(
+        environment,
+        conda=tuple(row if is_complete(row) else complete_from_archive(row, environment, world) for row in listed),
+    )
+
+
+def complete_from_lists(records: Sequence[CondaRecord], world: World) -> list[CondaRecord]:
+    """Complete the records that lack nothing but their archive's hash or size, from what channels say of it."""
+    hashless = [record for record in records if not is_complete(record) and proves_files(record)]
+    if not hashless:
+        return list(records)
+    hints = {source_name(record.channel): record.channel_url for record in hashless}
+    channels = CondaLocator(world.conda, hints, offline=world.machine.offline, trusted=True)
+    found = look_up_records(hashless, caches=world.conda.caches, channels=channels, transport=world.transport)
+    return [completed_by(record, found[record.name]) if record.name in found else record for record in records]
+
+
+def _is_of(row: CondaPackage, record: CondaRecord) -> bool:
+    """Tell whether a kept archive is of what is installed; one made of files says nothing of another's hash."""
+    same = (row.version, row.build) == (record.version, record.build)
+    return same and (row.captured == "files" or record.sha256 in {"", row.sha256})
 
 
 def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
@@ -53,22 +98,54 @@ def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
     return lock_conda(environment, alias=channel_url(world.conda.alias or builtin_alias()))
 
 
-def _complete(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:
-    key = action_key("conda-paths", {"sha256": record.sha256, "site-packages": environment.site_packages})
-    known = _recalled(world.store.recall(key)) if record.sha256 and record.size >= 0 else None
-    if known is not None:
-        return complete_record(record, sha256=record.sha256, size=record.size, paths=known)
-    why = f"its record has {_lack(record)}, and nobody has the archive"
+def complete_from_archive(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:
+    """Complete a record from its archive, wherever that is to be had.
+
+    Raises:
+        MissingArtifactError: Nobody has it.
+        ArchiveError: It is hostile or damaged.
+    """
+    if record.sha256 and record.size >= 0:
+        known = _recalled(world.store.recall(_paths_key(Digest(record.sha256), environment)))
+        if known is not None:
+            return complete_record(record, sha256=record.sha256, size=record.size, paths=known)
+    why = f"its record has {lack_of(record)}, and nobody has the archive"
     digest, size = fetch_conda(record, world, why=why, trusted=True)
+    paths = _paths_in(record.file, digest, environment, world)
+    return complete_record(record, sha256=digest.hex, size=size, paths=paths)
+
+
+def complete_from_kept(record: CondaRecord, row: CondaPackage, environment: Environment, world: World) -> CondaRecord:
+    """Complete a record from the archive that is kept with a lock, by what its row says; the store has it.
+
+    Raises:
+        ArchiveError: It is hostile or damaged.
+    """
+    named = replace(
+        record, file=row.file, md5=row.md5, captured=row.captured, made_sha256=row.made_sha256, made_size=row.made_size
+    )
+    paths = _paths_in(row.archive_name, Digest(row.kept[0]), environment, world)
+    return complete_record(named, sha256=row.sha256, size=row.size, paths=paths)
+
+
+def _paths_in(name: str, digest: Digest, environment: Environment, world: World) -> Sequence[CondaPath]:
+    """Give the files of an archive in the store; they are remembered."""
+    key = _paths_key(digest, environment)
+    known = _recalled(world.store.recall(key))
+    if known is not None:
+        return known
     with (
         tempfile.TemporaryFile(dir=world.store.root / "tmp") as spool,
         FileReader(world.store.blobs.verified(digest)) as reader,
     ):
-        archive = open_conda(reader, name=record.file, spool=spool)
-        paths = archive_paths(archive, environment.site_packages)
+        paths = archive_paths(open_conda(reader, name=name, spool=spool), environment.site_packages)
     if len(paths) < _MANY:
         world.store.actions.put(key, {"paths": [write_path(row) for row in paths]})
-    return complete_record(record, sha256=digest.hex, size=size, paths=paths)
+    return paths
+
+
+def _paths_key(digest: Digest, environment: Environment) -> Digest:
+    return action_key("conda-paths", {"sha256": digest.hex, "site-packages": environment.site_packages})
 
 
 def _recalled(value: Mapping[str, object] | None) -> list[CondaPath] | None:
@@ -134,7 +211,8 @@ def _download(url: str, record: CondaRecord, world: World) -> tuple[Digest, int,
     return digest, size, md5.hexdigest()
 
 
-def _lack(record: CondaRecord) -> str:
+def lack_of(record: CondaRecord) -> str:
+    """Say what an incomplete record lacks."""
     if not record.sha256:
         return "no sha256"
     if record.size < 0:

@@ -245,6 +245,11 @@ class CondaRecord:
         files: Those that are there and hold its bytes, or edited ones; sorted by path.
         missing: Paths that are gone, sorted.
         lost: Paths that another package wrote last, sorted.
+        captured: `archive` or `files` if its archive is kept with the lock, else empty; see `CondaPackage.captured`.
+        unpacked: Folder where its installer unpacked it and from where it linked its files, absolute, or empty. Never
+            written to a lock, and no proof of anything: an edit in place reaches it too.
+        made_sha256: Of the archive that was made of its files, or empty.
+        made_size: Bytes of that, or 0.
     """
 
     name: str
@@ -267,6 +272,10 @@ class CondaRecord:
     files: tuple[InstalledFile, ...] = ()
     missing: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    captured: str = ""
+    unpacked: str = ""
+    made_sha256: str = ""
+    made_size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,19 +5,22 @@ public already. Of the interpreter nothing is looked through: what is captured o
 """
 
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.archives.access import FileReader
+from envcap.archives.conda import open_conda
 from envcap.archives.zip import ZipArchive, open_zip
+from envcap.build.conda import installed_members
 from envcap.build.package import TREE_SUFFIX
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Finding
 from envcap.errors import SecretError
 from envcap.lock.pypi_result import ProofCache, ProofResult, Proven
-from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, Package
+from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, CondaPackage, Package
 from envcap.secrets.scanner import FoundSecret, find_secret
 from envcap.secrets.shapes import SHAPE_RULES
 from envcap.store import Store
@@ -37,6 +40,7 @@ class KeptFiles:
         contents: Bytes of patches and unowned files, by sha256.
         local_files: Artifacts that only this machine has, by sha256; other captured ones lie in the store.
         layout: Where members of wheels go.
+        conda: Conda packages whose archives are kept; those lie in the store.
     """
 
     packages: Sequence[Package]
@@ -44,6 +48,7 @@ class KeptFiles:
     contents: Mapping[str, Content]
     local_files: Mapping[str, Path]
     layout: Layout
+    conda: Sequence[CondaPackage] = ()
 
 
 def local_files(results: Sequence[ProofResult]) -> dict[str, Path]:
@@ -94,6 +99,9 @@ def find_secrets(kept: KeptFiles, store: Store) -> dict[str, FoundSecret]:
         for artifact in package.artifacts:
             if artifact.source == CAPTURED:
                 found |= _in_artifact(artifact, package, kept, store)
+    for conda in kept.conda:
+        if conda.captured:
+            found |= _in_conda(conda, kept.layout, store)
     rows = [(patch.path, patch.sha256) for package in kept.packages for patch in package.patches]
     rows += [(file.path, file.sha256) for file in kept.unowned]
     for path, sha256 in rows:
@@ -117,9 +125,33 @@ def _in_artifact(artifact: Artifact, package: Package, kept: KeptFiles, store: S
             for path, content in _members(archive, package, artifact.file, kept.layout)
             if (secret := find_secret(path, content.chunks())) is not None
         }
+    _remember(store, key, found)
+    return found
+
+
+def _in_conda(package: CondaPackage, layout: Layout, store: Store) -> dict[str, FoundSecret]:
+    """Look through the kept archive of a conda package, once."""
+    sha256, _ = package.kept
+    inputs = {"rules": SHAPE_RULES, "sha256": sha256, "file": package.archive_name, "python": layout.python}
+    key = action_key("kept-secrets", inputs)
+    remembered = _recall(store.actions, key)
+    if remembered is not None:
+        return remembered
+    path = store.blobs.path(Digest(sha256))
+    with FileReader(path) as reader, tempfile.TemporaryFile(dir=store.root / "tmp") as spool:
+        archive = open_conda(reader, name=package.archive_name, spool=spool)
+        found = {
+            path: secret
+            for path, member in installed_members(archive, layout.site_packages).items()
+            if (secret := find_secret(path, member.content.chunks())) is not None
+        }
+    _remember(store, key, found)
+    return found
+
+
+def _remember(store: Store, key: Digest, found: Mapping[str, FoundSecret]) -> None:
     rows = [[path, secret.line, secret.kind] for path, secret in sorted(found.items())]
     store.actions.put(key, {"secrets": rows})
-    return found
 
 
 def _recall(cache: ProofCache, key: Digest) -> dict[str, FoundSecret] | None:

@@ -8,8 +8,9 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
+from envcap.conda_capture import capture_conda, edited_by_hand
 from envcap.conda_links import know_links, remember_links
-from envcap.conda_snapshot import complete_conda, lock_conda_packages
+from envcap.conda_snapshot import lock_conda_packages
 from envcap.conda_virtual import glibc_findings
 from envcap.digest import Digest
 from envcap.entry import Content
@@ -50,7 +51,7 @@ from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT, RECIPE
 from envcap.scan.stat_index import IndexedHashes, save_index
 from envcap.sources.pip_cache import pip_cache_folder
 from envcap.system import pin_system, pins_of
-from envcap.taint import Taint, find_taints, taint_findings
+from envcap.taint import Taint, find_conda_taints, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 
@@ -72,6 +73,7 @@ class SnapshotRequest:
         user_site: Take the user's own packages or not; None to do as the interpreter would.
         build: Whether an editable project whose code can't be found may be built, which runs code of it.
         env: Variables for the image: `NAME`, or `NAME=VALUE`.
+        ask_channels: Ask conda's channels whether they have the packages, and keep with the lock what none has.
     """
 
     prefix: Path
@@ -86,6 +88,7 @@ class SnapshotRequest:
     user_site: bool | None = None
     build: bool = True
     env: tuple[str, ...] = ()
+    ask_channels: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         EnvcapError: The environment can't be read, or what it needs can't be pinned.
     """
     with talk.step("Scanning") as step:
-        environment = know_links(complete_conda(_scan(request, world, step), world, step), world)
+        captured = capture_conda(_scan(request, world, step), world, step, ask=request.ask_channels)
+        environment = know_links(captured.environment, world)
     platform = platform_of(environment)
     image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:
@@ -143,9 +147,11 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
             contents=dict((*packages.kept, *conda.kept, *unowned.kept)),
             local_files=local_files(results),
             layout=layout,
+            conda=conda.packages,
         )
         secret_findings = refuse_secrets(kept, world.store, allowed=request.allow_secret)
         taints = find_taints(environment, packages.packages, world.machine)
+        taints += find_conda_taints(environment, edited_by_hand(captured, conda), world.conda.caches, world.machine)
         step("interpreter", 0, 0)
         interpreter, interpreter_findings = lock_interpreter(environment, platform, world)
     with talk.step("OS packages") as step:
@@ -193,7 +199,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         remember_links(lockfile, environment, world.store)
     findings = (
         *world.session.settings.findings, *world.conda.findings, *environment.findings, *packages.findings,
-        *conda.findings, *glibc_findings(lockfile), *unowned.findings,
+        *captured.findings, *conda.findings, *glibc_findings(lockfile), *unowned.findings,
         *secret_findings, *taint_findings(taints), *interpreter_findings, *system_findings,
         *(revision_findings(origin_of(environment.interpreter), system) if interpreter.origin == "debian" else ()),
         *host_code_findings(results, environment.prefix), *session_findings, *r_package_findings(environment),
@@ -201,7 +207,10 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     )  # fmt: skip
     return Snapshot(
         lockfile=replace(lockfile, expected=(_expected(platform, prediction),)),
-        kept=tuple(_kept(packages, results, (*conda.kept, *unowned.kept), interpreter, world)),
+        kept=(
+            *_kept(packages, results, (*conda.kept, *unowned.kept), interpreter, world),
+            *((sha256, _from_store(world, sha256)) for sha256 in captured.kept),
+        ),
         environment=environment,
         results=results,
         prediction=prediction,

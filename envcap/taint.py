@@ -1,11 +1,13 @@
 """Edits that reached further than their environment: into an installer's cache, and from there into others."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envcap.environment import Environment, Finding
+from envcap.conda.channel import archive_stem
+from envcap.conda.paths import unplace_noarch
+from envcap.environment import CondaRecord, Environment, Finding
 from envcap.lockfile.model import Package
 from envcap.scan.hardlinks import SharedFile, find_shared, search_roots
 from envcap.sources.uv_settings import uv_cache_folder
@@ -19,10 +21,34 @@ class Taint:
     Attributes:
         package: Its name.
         files: The files.
+        conda: Name of its folder in conda's package cache; empty for a package of uv's.
+        is_lost: Nobody has its archive: it could not be installed again.
     """
 
     package: str
     files: tuple[SharedFile, ...]
+    conda: str = ""
+    is_lost: bool = False
+
+    @property
+    def cache(self) -> str:
+        """Whose cache it is linked to."""
+        return "conda's package cache" if self.conda else "uv's cache"
+
+    @property
+    def remedy(self) -> str:
+        """What heals the cache."""
+        if self.is_lost:
+            return "keep all of it: nobody has the archive to install it from again"
+        if self.conda:
+            return f"remove the folder `{self.conda}` and the archive beside it from the package cache"
+        return f"`uv cache clean {self.package}`"
+
+    @property
+    def reinstall(self) -> str:
+        """What heals an environment then."""
+        command = "conda install --force-reinstall" if self.conda else "uv pip install --reinstall"
+        return f"`{command} {self.package}`"
 
     @property
     def is_cached(self) -> bool:
@@ -75,6 +101,56 @@ def find_taints(environment: Environment, packages: Sequence[Package], machine: 
     return tuple(Taint(package=name, files=tuple(files)) for name, files in sorted(by_package.items()))
 
 
+def find_conda_taints(
+    environment: Environment, edited: Mapping[str, str], caches: Sequence[Path], machine: Machine
+) -> tuple[Taint, ...]:
+    """Find the edited files of conda packages that other environments or a package cache share.
+
+    Args:
+        environment: The scan.
+        edited: Name of the package by path, for each edited file.
+        caches: Package caches of this machine.
+        machine: Where the user's home is.
+    """
+    records = {record.name: record for record in environment.conda}
+    linked = {
+        file.path: record
+        for record in environment.conda
+        for file in record.files
+        if file.links > 1 and edited.get(file.path) == record.name
+    }
+    if not linked:
+        return ()
+    places = {path: _unpacked_places(path, record, environment, caches) for path, record in linked.items()}
+    shared = find_shared(
+        environment.prefix,
+        linked,
+        cache=uv_cache_folder(machine.environ, machine.home, machine.cwd),
+        roots=search_roots(environment.prefix, machine.home, machine.environ),
+        clock=time.monotonic,
+        places=places,
+    )
+    by_package: dict[str, list[SharedFile]] = {}
+    for file in shared:
+        by_package.setdefault(linked[file.path].name, []).append(file)
+    return tuple(
+        Taint(
+            package=name,
+            files=tuple(files),
+            conda=archive_stem(records[name].file),
+            is_lost=records[name].captured == "files",
+        )
+        for name, files in sorted(by_package.items())
+    )
+
+
+def _unpacked_places(path: str, record: CondaRecord, environment: Environment, caches: Sequence[Path]) -> list[Path]:
+    inside = unplace_noarch(path, environment.site_packages) if record.noarch == "python" else path
+    named = [Path(record.unpacked)] if record.unpacked else []
+    folders = [*named, *(cache / archive_stem(record.file) for cache in caches)]
+    return [folder / inside for folder in {folder.resolve(): folder for folder in folders}.values()]
+
+
 def taint_findings(taints: Sequence[Taint]) -> tuple[Finding, ...]:
     """Say what was found, without a path outside the environment."""
     return tuple(_finding(taint) for taint in taints)
@@ -88,13 +164,13 @@ def _finding(taint: Taint) -> Finding:
     path = taint.files[0].path
     if taint.is_cached:
         message = (
-            f"{taint.package}: {names} was edited in place, and is linked to uv's cache, which is tainted now: every "
-            f"later install gets the edit{also}; heal it with `uv cache clean {taint.package}`"
+            f"{taint.package}: {names} was edited in place, and is linked to {taint.cache}, which is tainted now: "
+            f"every later install gets the edit{also}; {'' if taint.conda else 'heal it with '}{taint.remedy}"
         )
         return Finding(code="cache-tainted", message=message, path=path)
     count = max(file.names for file in taint.files)
     message = (
         f"{taint.package}: {names} was edited in place, and its {count} other name{'s' * (count != 1)} on this disk "
-        f"with it{also}; none of them is in uv's cache"
+        f"with it{also}; none of them is in {taint.cache}"
     )
     return Finding(code="file-shared", message=message, path=path)

@@ -47,7 +47,7 @@ def conda_entries(
     """
     _check_identity(archive, package)
     owner = owner_of(package)
-    members = _installed_members(archive, site_packages)
+    members = installed_members(archive, site_packages)
     points = {f"bin/{point.name}": point for point in _points(archive)}
     rows = []
     for row in _paths(archive, members, site_packages):
@@ -66,7 +66,7 @@ def archive_paths(archive: CondaArchive, site_packages: str) -> tuple[CondaPath,
         ArchiveError: Its table names a path outside the prefix, or a file that is not there, or it is for Python and
             there is none.
     """
-    return _paths(archive, _installed_members(archive, site_packages), site_packages)
+    return _paths(archive, installed_members(archive, site_packages), site_packages)
 
 
 def _paths(archive: CondaArchive, members: Mapping[str, TarMember], site_packages: str) -> tuple[CondaPath, ...]:
@@ -147,7 +147,8 @@ def _place(archive: CondaArchive, path: str, site_packages: str) -> str:
     return place_noarch(path, site_packages)
 
 
-def _installed_members(archive: CondaArchive, site_packages: str) -> Mapping[str, TarMember]:
+def installed_members(archive: CondaArchive, site_packages: str) -> Mapping[str, TarMember]:
+    """Give the members of a package by their paths in a prefix."""
     if archive.index.get("noarch") != "python":
         return archive.members
     return {_place(archive, path, site_packages): member for path, member in archive.members.items()}

@@ -58,7 +58,7 @@ def conda_layer_entries(layer: CondaLayer, artifacts: Artifacts, spool: BinaryIO
     entries: list[Entry] = []
     for package in layer.packages:
         reader = stack.enter_context(FileReader(artifacts.conda(package)))
-        archive = open_conda(reader, name=package.file, spool=spool)
+        archive = open_conda(reader, name=package.archive_name, spool=spool)
         site_packages = layer.layout.site_packages
         entries += conda_entries(archive, package, site_packages=site_packages, blobs=artifacts, spool=spool)
     return entries

@@ -4,6 +4,8 @@ from envcap.environment import Finding
 from envcap.lockfile.model import CondaPackage, Lockfile
 from envcap.render import columns, counted, human_size
 
+_CAPTURED = {"archive": "archive kept", "files": "made of its files"}
+
 
 def conda_rows(lock: Lockfile) -> list[tuple[str, str]]:
     """Give the summary's row on conda packages; none for a virtual environment."""
@@ -11,7 +13,14 @@ def conda_rows(lock: Lockfile) -> list[tuple[str, str]]:
         return []
     channels = sorted({row.channel for row in lock.conda})
     size = human_size(sum(row.size for row in lock.conda))
-    return [("conda", f"{counted(len(lock.conda), 'package')} of {', '.join(channels)}, {size}")]
+    count = conda_captured(lock)
+    kept = f", {count} of them kept with the lock" if count else ""
+    return [("conda", f"{counted(len(lock.conda), 'package')} of {', '.join(channels)}, {size}{kept}")]
+
+
+def conda_captured(lock: Lockfile) -> int:
+    """Count the conda packages whose archives lie beside the lock."""
+    return sum(bool(row.captured) for row in lock.conda)
 
 
 def conda_patched(lock: Lockfile) -> list[str]:
@@ -37,9 +46,10 @@ def conda_left_out(lock: Lockfile) -> tuple[Finding, ...]:
 def conda_inexact(lock: Lockfile) -> list[str]:
     """Say, for each conda package that is not only what its archive holds, why: what `--strict` refuses."""
     return [
-        f"{row.name} {row.version}: {', '.join(f'{patch.path} {patch.change}' for patch in row.patches[:3])}"
+        f"{row.name} {row.version}: "
+        + (", ".join(f"{patch.path} {patch.change}" for patch in row.patches[:3]) or "nobody has its archive")
         for row in lock.conda
-        if row.patches
+        if row.patches or row.captured == "files"
     ]
 
 
@@ -55,5 +65,6 @@ def conda_table(lock: Lockfile) -> str:
 
 def _remark(row: CondaPackage) -> str:
     remarks = ["requested"] if row.requested else []
+    remarks += [_CAPTURED[row.captured]] if row.captured else []
     remarks += [f"{counted(len(row.patches), 'file')} patched"] if row.patches else []
     return ", ".join(remarks)

@@ -90,8 +90,14 @@ def import_command(options: ImportOptions) -> None:
         plain = without_session(world)
         prepare = _wheels if is_pylock else _linked
         with prepare(text, options, platform, plain, talk) as prepared:
+            # What was just fetched by the file's addresses need not be asked for by this machine's.
             request = SnapshotRequest(
-                prefix=prepared.prefix, name=options.name, suite=options.suite, user_site=False, build=False
+                prefix=prepared.prefix,
+                name=options.name,
+                suite=options.suite,
+                user_site=False,
+                build=False,
+                ask_channels=False,
             )
             found = take_snapshot(request, plain, talk)
             lockfile = _finished(found.lockfile, prepared.listing, world)

@@ -99,11 +99,13 @@ def taint_lines(taints: Iterable[Taint]) -> list[str]:
             lines.append(f"  {name}: ... and in {len(others) - _NAMES} more environments")
         if taint.unseen:
             lines.append(
-                f"  {name}: {counted(taint.unseen, 'more name')} not found in uv's cache, beside this environment and "
-                f"below the home folder (at most {MAX_FOLDERS} folders are looked through)"
+                f"  {name}: {counted(taint.unseen, 'more name')} not found in {taint.cache}, beside this environment "
+                f"and below the home folder (at most {MAX_FOLDERS} folders are looked through)"
             )
-        first = f"`uv cache clean {name}`, then " if taint.is_cached else ""
-        lines.append(f"  {name}: to heal, {first}`uv pip install --reinstall {name}` in each environment that has it")
+        if taint.is_lost:
+            continue
+        first = f"{taint.remedy}, then " if taint.is_cached else ""
+        lines.append(f"  {name}: to heal, {first}{taint.reinstall} in each environment that has it")
     return [visible(line) for line in lines]
 
 

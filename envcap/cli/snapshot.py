@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
-from envcap.cli.conda import conda_inexact, conda_patched, conda_rows, has_patches
+from envcap.cli.conda import conda_captured, conda_inexact, conda_patched, conda_rows, has_patches
 from envcap.cli.facts import fact_rows, interpreter_words
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
@@ -187,6 +187,7 @@ def _as_json(found: Snapshot, folder: Path) -> dict[str, object]:
         "image_id": str(found.prediction.image_id),
         **_counts(found),
         **({"conda": len(found.lockfile.conda)} if found.lockfile.conda else {}),
+        **({"conda_captured": count} if (count := conda_captured(found.lockfile)) else {}),
         "warnings": [
             {"code": row.code, "message": row.message, "path": row.path}
             for row in found.findings

@@ -54,6 +54,11 @@ def channel_name(channel: str) -> str:
     return name if CHANNEL_NAME.match(name) else "channel"
 
 
+def archive_stem(file: str) -> str:
+    """Give the name of the folder that an archive is unpacked into."""
+    return file.removesuffix(".conda").removesuffix(".tar.bz2")
+
+
 def source_name(channel: str) -> str:
     """Name the row of `[[sources]]` of a channel: no slash, and never the name of another kind of source."""
     name = channel.replace("/", "-")

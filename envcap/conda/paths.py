@@ -78,5 +78,14 @@ def place_noarch(path: str, site_packages: str) -> str:
     return path
 
 
+def unplace_noarch(path: str, site_packages: str) -> str:
+    """Give the place that a file of a noarch Python package has in its archive: the inverse of `place_noarch`."""
+    if path.startswith(f"{site_packages}/"):
+        return f"site-packages/{path.removeprefix(f'{site_packages}/')}"
+    if path.startswith("bin/"):
+        return f"python-scripts/{path.removeprefix('bin/')}"
+    return path
+
+
 def _sha256(value: object) -> str:
     return value if isinstance(value, str) and is_sha256(value) else ""

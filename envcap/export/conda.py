@@ -109,21 +109,27 @@ def select_conda(lockfile: Lockfile, platform: str, places: CondaPlaces, *, form
         form: The format, for messages.
 
     Raises:
-        BuildError: There are none, or none for the platform.
+        BuildError: There are none, none that a channel has, or none for the platform.
         SourceError: A channel has no address here.
     """
     check_conda(lockfile, form)
     subdir = SUBDIRS.get(platform, "")
-    other = next((row for row in lockfile.conda if row.subdir not in {subdir, "noarch"}), None)
+    packages = [row for row in lockfile.conda if not row.captured]
+    if not packages:
+        raise BuildError(
+            f"No conda package of the lock {lockfile.name!r} is on a channel (expected some for the format {form!r})",
+            hint="rebuild the image with `envcap rebuild`, which needs no channel",
+        )
+    other = next((row for row in packages if row.subdir not in {subdir, "noarch"}), None)
     if not subdir or other is not None:
         found = f"{other.name} is for {other.subdir}" if other else f"conda packages for {', '.join(sorted(SUBDIRS))}"
         raise BuildError(f"The lock {lockfile.name!r} has no conda packages for {platform} ({found})")
-    times = Counter(row.channel for row in lockfile.conda)
+    times = Counter(row.channel for row in packages)
     channels = tuple(_channel(name, places) for name in sorted(times, key=lambda name: (-times[name], name)))
     losses = [finding for name in times for finding in _address_losses(name, places)]
     return CondaSelection(
         subdir=subdir,
-        packages=dependency_order(lockfile.conda),
+        packages=dependency_order(packages),
         channels=channels,
         findings=(*losses, *(finding for row in lockfile.conda for finding in _losses(row))),
     )
@@ -198,6 +204,9 @@ def _address_losses(name: str, places: CondaPlaces) -> list[Finding]:
 
 
 def _losses(package: CondaPackage) -> list[Finding]:
+    if package.captured:
+        message = f"{package.name} {package.version} is left out: no channel has it (it is kept with the lock)"
+        return [Finding(code="export-captured", message=message)]
     if not package.patches:
         return []
     count = "1 file" if len(package.patches) == 1 else f"{len(package.patches)} files"

@@ -75,7 +75,7 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
     with ThreadPoolExecutor(_THREADS) as pool:
         compared = list(pool.map(lambda record: _patches(record, environment), there))
     for record, (patches, contents) in zip(there, compared, strict=True):
-        packages.append(_package(record, patches))
+        packages.append(row_of(record, patches))
         kept += contents
         findings += [*_edits(record, patches), *_scripts(record)]
     for record in environment.conda:
@@ -154,11 +154,16 @@ def check_without_python(environment: Environment) -> None:
 
 
 def is_complete(record: CondaRecord) -> bool:
-    """Tell whether a record pins its archive and proves its files by itself.
+    """Tell whether a record pins its archive and proves its files by itself."""
+    return bool(record.sha256) and record.size >= 0 and proves_files(record)
+
+
+def proves_files(record: CondaRecord) -> bool:
+    """Tell whether a record proves its files by itself.
 
     mamba's don't say which files hold the prefix: their hash in the prefix is another than in the archive.
     """
-    return bool(record.sha256) and record.size >= 0 and not any(map(_is_unproved, record.paths))
+    return not any(map(_is_unproved, record.paths))
 
 
 def _is_unproved(row: CondaPath) -> bool:
@@ -184,7 +189,8 @@ def complete_record(record: CondaRecord, *, sha256: str, size: int, paths: Itera
     )
 
 
-def _package(record: CondaRecord, patches: tuple[Patch, ...]) -> CondaPackage:
+def row_of(record: CondaRecord, patches: tuple[Patch, ...] = ()) -> CondaPackage:
+    """Write the row of a complete record."""
     return CondaPackage(
         name=record.name,
         version=record.version,
@@ -196,6 +202,9 @@ def _package(record: CondaRecord, patches: tuple[Patch, ...]) -> CondaPackage:
         size=record.size,
         sha256=record.sha256,
         md5=record.md5,
+        captured=record.captured,
+        made_sha256=record.made_sha256,
+        made_size=record.made_size,
         noarch=record.noarch,
         requested=record.requested,
         depends=record.depends,

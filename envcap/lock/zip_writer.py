@@ -48,8 +48,8 @@ class ZipWriter:
         self._offset = 0
         self._members: list[_Written] = []
 
-    def add(self, name: str, content: Content, *, executable: bool) -> str:
-        """Add a regular file; returns the sha256 of its bytes, 64 hex digits.
+    def add(self, name: str, content: Content, *, executable: bool, stored: bool = False) -> str:
+        """Add a regular file, uncompressed if it is to be `stored`; returns the sha256 of its bytes, 64 hex digits.
 
         Raises:
             BuildError: The archive would need zip64, the name is not UTF-8, or the file changed since it was scanned
@@ -58,7 +58,7 @@ class ZipWriter:
         if content.size > _MAX_32 or self._offset + content.size > _MAX_32:
             raise BuildError(f"{name!r} can't be captured: the archive would have more than 4 GiB")
         sha256 = hashlib.sha256()
-        if content.size <= _MAX_WHOLE:
+        if content.size <= _MAX_WHOLE and not stored:
             data = b"".join(content.chunks())
             if len(data) != content.size:
                 raise _changed(name)

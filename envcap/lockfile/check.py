@@ -55,6 +55,7 @@ KINDS = frozenset({"venv", "system", "conda"})
 SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local", "python-build-standalone"})
 INTERPRETERS = frozenset({"debian", "standalone", "captured", "conda"})
 NOARCH = frozenset({"", "python", "generic"})
+CONDA_CAPTURED = frozenset({"", "archive", "files"})
 CHANGES = frozenset({"edited", "added", "deleted"})
 
 
@@ -185,11 +186,16 @@ def _conda_package(package: CondaPackage, where: str) -> None:
     _matches(SUBDIR, package.subdir, f"{where}.subdir", "a folder such as `linux-64` or `noarch`")
     _matches(FILE, package.file, f"{where}.file", "the file name of a `.conda` or `.tar.bz2` package")
     _one_of(NOARCH, package.noarch, f"{where}.noarch")
+    _one_of(CONDA_CAPTURED, package.captured, f"{where}.captured")
     if not 0 <= package.build_number <= _MAX_SIZE:
         raise LockfileError(f"Unexpected build-number {package.build_number} in {where!r} (expected 0 to {_MAX_SIZE})")
     if package.md5 and not _MD5.match(package.md5):
         raise LockfileError(f"Unexpected md5 {package.md5[:80]!r} in {where!r} (expected 32 lower-case hex digits)")
     _content(package.sha256, package.size, where, needed=True)
+    is_made = package.captured == "files"
+    _content(package.made_sha256, package.made_size, f"{where}.made", needed=is_made)
+    if not is_made and (package.made_sha256 or package.made_size):
+        raise LockfileError(f"Unexpected made-sha256 in {where!r} (expected it only where captured is `files`)")
     _sorted_unique(package.requested, lambda row: row, f"{where}.requested")
     _patches(package.patches, f"{where}.patches")
 

@@ -7,6 +7,7 @@ All hashes are 64 lower-case hex digits of sha256; tuples are sorted by the writ
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envcap.conda.channel import archive_stem
 from envcap.gpu.model import GpuMachine, GpuStack
 
 LOCK_VERSION = "1.0"
@@ -171,6 +172,11 @@ class CondaPackage:
         size: Bytes.
         sha256: Hash of the archive.
         md5: Its MD5, which other tools' locks want, or empty; proves nothing here.
+        captured: Empty where a channel has the archive. `archive`: none has, and it lies beside the lock. `files`:
+            nobody has it, and one made of the installed files lies there. Of file, size and hashes the row still says
+            what the record says of the lost one, so that the image is the same; it proves nothing then.
+        made_sha256: Hash of the archive that was made, or empty.
+        made_size: Bytes of that, or 0.
         noarch: `python`, `generic` or empty.
         requested: Specs by which a user asked for it, sorted.
         depends: What it needs, as its channel said when it was installed, in its order.
@@ -188,11 +194,24 @@ class CondaPackage:
     size: int
     sha256: str
     md5: str = ""
+    captured: str = ""
+    made_sha256: str = ""
+    made_size: int = 0
     noarch: str = ""
     requested: tuple[str, ...] = ()
     depends: tuple[str, ...] = ()
     constrains: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, int]:
+        """The sha256 and size of the archive that a rebuild reads."""
+        return (self.made_sha256, self.made_size) if self.captured == "files" else (self.sha256, self.size)
+
+    @property
+    def archive_name(self) -> str:
+        """The file name of that, which tells its format: what is made is a `.conda`."""
+        return f"{archive_stem(self.file)}.conda" if self.captured == "files" else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

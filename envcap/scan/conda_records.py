@@ -82,6 +82,7 @@ def _read(reader: TreeReader, path: str, site_packages: str) -> CondaRecord | No
         constrains=_texts(table.get("constrains")),
         directory=path,
         paths=_paths(reader, table, path, site_packages if noarch == "python" else ""),
+        unpacked=_unpacked(table, file),
     )
 
 
@@ -104,6 +105,17 @@ def _paths(reader: TreeReader, table: Mapping[str, object], path: str, site: str
     if odd:
         reader.note("conda-record-odd", f"{odd} files of the conda record {path} have no usable path: left out", path)
     return tuple(found[name] for name in sorted(found))
+
+
+def _unpacked(table: Mapping[str, object], file: str) -> str:
+    """Read where the installer unpacked the package: its folder in a package cache, which has the archive's name."""
+    link = table.get("link")
+    named = [link.get("source") if isinstance(link, Mapping) else "", table.get("extracted_package_dir")]
+    stem = next(file.removesuffix(suffix) for suffix in _SUFFIXES if file.endswith(suffix))
+    for text in map(_text, named):
+        if text.startswith("/") and text.rpartition("/")[2] == stem:
+            return text
+    return ""
 
 
 def _original(row: object) -> object:

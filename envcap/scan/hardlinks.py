@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 MAX_DEPTH: Final = 6
@@ -22,6 +23,8 @@ MAX_SECONDS: Final = 2.0
 
 _NOTHING = (-1, -1)
 _MARKER = "pyvenv.cfg"
+_CONDA_MARKER, _CONDA_ENVIRONMENTS = "conda-meta", "envs"
+NOWHERE: Final[Mapping[str, Sequence[Path]]] = MappingProxyType({})
 _SITE = "/site-packages/"
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "dist-packages", "blobs"})
 _HIDDEN_PLACES = frozenset({".venv", ".env", ".venvs", ".virtualenvs", ".local", ".nox", ".tox"})
@@ -64,7 +67,13 @@ class _Wanted:
 
 
 def find_shared(
-    prefix: Path, paths: Iterable[str], *, cache: Path, roots: Sequence[Path], clock: Callable[[], float]
+    prefix: Path,
+    paths: Iterable[str],
+    *,
+    cache: Path,
+    roots: Sequence[Path],
+    clock: Callable[[], float],
+    places: Mapping[str, Sequence[Path]] = NOWHERE,
 ) -> tuple[SharedFile, ...]:
     """Find out which of some files have other names, and where.
 
@@ -74,12 +83,15 @@ def find_shared(
         cache: uv's cache; it need not exist.
         roots: Folders below which environments are looked for, nearest first.
         clock: Seconds, for the bound on the walk.
+        places: Where another installer's cache would have a file, for each of its own.
     """
     wanted = [file for path in paths if (file := _look(prefix, path)) is not None]
     if not wanted:
         return ()
     deadline = clock() + MAX_SECONDS
     _search_cache(cache, wanted, lambda: clock() > deadline)
+    for file in wanted:
+        file.cached += sum(_identity(place) == file.identity for place in places.get(file.path, ()))
     own = prefix.resolve()
     for environment in _environments(roots, lambda: clock() > deadline):
         if all(file.is_found for file in wanted):
@@ -150,8 +162,10 @@ def _environments(roots: Sequence[Path], is_over: Callable[[], bool]) -> Iterato
             if len(seen) >= MAX_FOLDERS or is_over():
                 return
             seen.add(identity)
-            if (folder / _MARKER).is_file():
+            if (folder / _MARKER).is_file() or (folder / _CONDA_MARKER).is_dir():
                 yield folder
+                if (folder / _CONDA_ENVIRONMENTS).is_dir():  # conda's base environment has the others in it
+                    pending.append((folder / _CONDA_ENVIRONMENTS, depth + 1))
             elif depth < MAX_DEPTH:
                 pending.extend((child, depth + 1) for child in _folders(folder) if _is_worth(child.name))
 

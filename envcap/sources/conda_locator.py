@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from envcap.conda.channel import source_name
-from envcap.lockfile.model import Artifact, CondaPackage
+from envcap.lockfile.model import CAPTURED, Artifact, CondaPackage
 from envcap.sources.conda_settings import CondaSettings, builtin_alias
 from envcap.sources.locate import FilePlace, Refusal
 from envcap.sources.scrub import scrub_url
@@ -17,9 +17,11 @@ CONDA_CHANNEL: Final = "conda-channel"
 
 
 def conda_artifact(package: CondaPackage) -> Artifact:
-    """Name a conda package as a pinned file."""
-    file = f"{package.channel}/{package.subdir}/{package.file}"
-    return Artifact(platform="", source=CONDA_CHANNEL, file=file, size=package.size, sha256=package.sha256)
+    """Name a conda package as a pinned file; one made of installed files lies beside the lock, and nowhere else."""
+    file = f"{package.channel}/{package.subdir}/{package.archive_name}"
+    sha256, size = package.kept
+    source = CAPTURED if package.captured == "files" else CONDA_CHANNEL
+    return Artifact(platform="", source=source, file=file, size=size, sha256=sha256)
 
 
 class CondaLocator:

@@ -94,21 +94,72 @@ def test_an_md5_only_record_whose_archive_is_gone_is_one_line(channel: Channel, 
     flow = make_world(tmp_path / "world", channel, KEPT, settings=nowhere(tmp_path))
     edit(flow, "fast", without("sha256"))
 
-    check_refusal(
-        flow.snapshot("--offline"),
-        1,
-        r"Can't pin fast-3\.0-h1_0\.conda: its record has no sha256, and nobody has the archive "
-        r"\(the channel folder 'lab': .*; https://conda\.example\.org/lab/linux-64/.*: not asked \(offline\)\)",
-    )
-    assert not flow.lock.exists()
+    taken = flow.snapshot("--offline")
+
+    assert taken.status == 0
+    assert (
+        "warning: 1 conda package that no channel gives is kept with the lock, made of the installed files: fast 3.0 "
+        "(lab: its record has no sha256, and no server was asked (offline))\n"
+    ) in taken.err
 
 
 def test_an_archive_with_another_md5_does_not_complete_a_record(channel: Channel, tmp_path: Path) -> None:
     flow = make_world(tmp_path / "world", channel, KEPT)
     edit(flow, "fast", lambda table: table.update(sha256="", md5="0" * 32, url="", channel="lab"))
 
-    check_refusal(flow.snapshot(), 1, r"has another file of that name \(its MD5 or size differs\)")
-    assert not flow.lock.exists()
+    taken = flow.snapshot()
+
+    assert "fast 3.0 (lab: its record has no sha256, and nobody has the archive with its MD5)\n" in taken.err
+    row = next(row for row in open_lock(flow.lock).lockfile.conda if row.name == "fast")
+    assert (row.captured, row.md5) == ("files", "")
+
+
+def test_a_channel_with_another_file_of_the_name_does_not_have_the_package(channel: Channel, tmp_path: Path) -> None:
+    forged = replace(channel, root=tmp_path / "lab")
+    shutil.copytree(channel.root, forged.root)
+    flow = make_world(tmp_path / "world", forged, KEPT)
+    with forged.path("fast").open("ab") as file:
+        file.write(b"more")
+
+    taken = flow.snapshot()
+
+    assert "made of the installed files: fast 3.0 (lab: has another file of that name)\n" in taken.err
+
+
+def test_a_package_with_no_file_left_is_not_in_the_lock(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    record = json.loads(next((flow.prefix / "conda-meta").glob("fast-*.json")).read_text())
+    for path in record["files"]:
+        (flow.prefix / path).unlink(missing_ok=True)
+
+    taken = flow.snapshot()
+
+    assert "warning: conda's fast 3.0 has no file left: it is not in the image\n" in taken.err
+    assert [row.name for row in open_lock(flow.lock).lockfile.conda] == ["python"]
+
+
+def test_a_snapshot_of_a_truncated_record_says_so_and_keeps_its_files(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    path = next((flow.prefix / "conda-meta").glob("fast-*.json"))
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 2])
+
+    snapshot_and_rebuild(flow)
+
+    lock = open_lock(flow.lock).lockfile
+    assert [row.name for row in lock.conda] == ["python"]
+    assert "include/fast.h" in {file.path for file in lock.captured}
+    assert f"The conda record conda-meta/{path.name} is no JSON object" in flow.snapshot().err
+
+
+def test_a_package_cache_that_is_missing_is_no_fault(channel: Channel, tmp_path: Path) -> None:
+    flow = make_world(tmp_path / "world", channel, KEPT)
+    shutil.rmtree(flow.root / "cache")
+    (tmp_path / "file").write_text("no folder")
+    caches = f"{tmp_path / 'nowhere'},{tmp_path / 'file'}"
+
+    snapshot_and_rebuild(replace(flow, settings={**flow.settings, "CONDA_PKGS_DIRS": caches}))
 
 
 def test_a_channel_that_is_gone_is_one_line(channel: Channel, tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_plan_without_python_has_no_layer_for_one() -> None:
     ]  # fmt: skip
 
 
+def test_where_an_archive_is_to_be_had_is_said_only_if_no_channel_has_it() -> None:
+    made = replace(ROW, captured="files", made_sha256="c" * 64, made_size=7, file="numpy-2.1.3-0.tar.bz2")
+
+    assert "captured" not in write_lockfile(lock(ROW)).partition("[[conda]]")[2].partition("[[system]]")[0]
+    assert read_lockfile(write_lockfile(lock(made))) == lock(made)
+    assert (made.kept, made.archive_name) == (("c" * 64, 7), "numpy-2.1.3-0.conda")
+    assert (ROW.kept, ROW.archive_name) == ((ROW.sha256, ROW.size), ROW.file)
+
+
 def test_a_lock_without_conda_does_not_say_so() -> None:
     assert "conda" not in write_lockfile(SMALL)
 
@@ -121,6 +130,12 @@ def test_what_was_asked_for_is_part_of_the_identity() -> None:
         ({"sha256": ""}, "Unexpected sha256"),
         ({"sha256": "b" * 32}, "Unexpected sha256"),
         ({"size": -1}, "Unexpected size"),
+        ({"captured": "yes"}, "expected one of: archive, files"),
+        ({"captured": "files"}, "Unexpected sha256 '' in 'conda\\[0\\].made'"),
+        ({"captured": "files", "made_sha256": "a" * 63}, "Unexpected sha256"),
+        ({"captured": "files", "made_sha256": "a" * 64, "made_size": -1}, "Unexpected size"),
+        ({"captured": "archive", "made_sha256": "a" * 64}, "Unexpected made-sha256"),
+        ({"made_size": 1}, "Unexpected made-sha256"),
         ({"requested": ("b", "a")}, "Unexpected order"),
         ({"depends": ("a\nb",)}, "one line"),
         ({"patches": (Patch(path="../x", change="deleted"),)}, "Unexpected path"),

@@ -1,7 +1,7 @@
 """Hypothesis strategies for locks: everything that `check_lockfile` accepts, with nasty but legal text."""
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -127,6 +127,16 @@ def packages() -> SearchStrategy[Package]:
 
 
 def conda_packages() -> SearchStrategy[CondaPackage]:
+    made: dict[str, SearchStrategy[object]] = {
+        "captured": st.just("files"),
+        "made_sha256": sha256s(),
+        "made_size": sizes(),
+    }
+    forms: tuple[dict[str, SearchStrategy[object]], ...] = ({}, {"captured": st.just("archive")}, made)
+    return st.one_of(*(_conda_packages(captured) for captured in forms))
+
+
+def _conda_packages(captured: Mapping[str, SearchStrategy[object]]) -> SearchStrategy[CondaPackage]:
     return st.builds(
         CondaPackage,
         name=names() | st.sampled_from(["_libgcc_mutex", "r-base", "libstdcxx-ng"]),
@@ -139,6 +149,7 @@ def conda_packages() -> SearchStrategy[CondaPackage]:
         size=sizes(),
         sha256=sha256s(),
         md5=st.just("") | st.text(HEX, min_size=32, max_size=32),
+        **captured,
         noarch=st.sampled_from(sorted(NOARCH)),
         requested=st.lists(texts(), max_size=2, unique=True).map(sorted).map(tuple),
         depends=st.lists(texts(), max_size=3).map(tuple),

@@ -1,4 +1,4 @@
-"""Looking files up in a channel's index, in pieces of any size."""
+"""Looking files up in the list of a channel's folder, in whatever form the channel has it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
 
+from envcap.conda.repodata import RepodataRow
 from envcap.errors import MissingArtifactError, SourceError
-from envcap.sources.conda_repodata import IndexedPackage, find_packages, scan_index
+from envcap.sources.conda_repodata import find_packages
 
 SHA, MD5 = "a" * 64, "b" * 32
 INDEX = {
@@ -24,7 +23,10 @@ INDEX = {
     },
     "removed": ["w-1-0.conda"],
 }
-FOUND = {"x-1-0.conda": IndexedPackage(md5=MD5, sha256=SHA), "y-2-0.tar.bz2": IndexedPackage(md5=MD5, sha256="")}
+FOUND = {
+    "x-1-0.conda": RepodataRow(name="x", version="", build="", md5=MD5, sha256=SHA, size=-1),
+    "y-2-0.tar.bz2": RepodataRow(name="y", version="", build="", md5=MD5, sha256="", size=-1),
+}
 FILES = ["x-1-0.conda", "y-2-0.tar.bz2", "z-1-0.conda", "w-1-0.conda", "v-1-0.conda"]
 
 
@@ -39,13 +41,6 @@ class FakeChannel:
             raise MissingArtifactError(f"{url} is not there")
         assert len(self.files[url]) <= limit
         yield from (self.files[url][start : start + 100] for start in range(0, len(self.files[url]), 100))
-
-
-@given(st.integers(1, 2000), st.sampled_from([None, 1]))
-def test_rows_are_found_wherever_the_pieces_end(size: int, indent: int | None) -> None:
-    data = json.dumps(INDEX, indent=indent).encode()
-
-    assert scan_index((data[at : at + size] for at in range(0, len(data), size)), FILES) == FOUND
 
 
 @pytest.mark.parametrize("form", ["zst", "plain", "both"])
@@ -70,10 +65,21 @@ def test_a_damaged_index_is_an_error(data: bytes) -> None:
         find_packages("https://conda.example.org/lab", "noarch", FILES, channel)
 
 
-@pytest.mark.parametrize("row", [b'{"sha256":', b"{" + b'"a":{' * 30_000, b'{"sha256": "' + b"a" * 600_000])
-def test_a_row_without_end_is_no_row(row: bytes) -> None:
-    data = b'{"packages.conda": {"x-1-0.conda": ' + row + b'}, "y-2-0.tar.bz2": {"md5": "' + MD5.encode() + b'"}}'
+def test_the_plain_index_makes_up_for_a_damaged_one() -> None:
+    base = "https://conda.example.org/lab/linux-64/repodata.json"
+    files = {f"{base}.zst": b"nonsense", base: json.dumps(INDEX).encode()}
 
-    found = scan_index((data[at : at + 65_536] for at in range(0, len(data), 65_536)), FILES)
+    assert find_packages("https://conda.example.org/lab", "linux-64", FILES, FakeChannel(files)) == FOUND
 
-    assert "x-1-0.conda" not in found
+
+def test_a_server_that_fails_is_not_asked_again() -> None:
+    asked: list[str] = []
+
+    class Failing:
+        def stream(self, url: str, *, limit: int) -> Iterator[bytes]:
+            asked.append(url)
+            raise SourceError(f"no answer within {limit}")
+
+    with pytest.raises(SourceError, match="no answer"):
+        find_packages("https://conda.example.org/lab", "linux-64", FILES, Failing())
+    assert len(asked) == 1
