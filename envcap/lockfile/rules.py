@@ -47,4 +47,6 @@ def sorted_unique(rows: Sequence[T], key: Callable[[T], object], where: str) -> 
     keys = [key(row) for row in rows]
     for before, after in itertools.pairwise(keys):
         if not before < after:  # type: ignore[operator]  # keys are strings or tuples of strings
-            raise LockfileError(f"Unexpected order in {where!r} (expected sorted and unique rows)")
+            raise LockfileError(
+                f"Unexpected order in {where!r}: {after!r} after {before!r} (expected sorted, unique rows)"
+            )

@@ -124,7 +124,7 @@ def test_what_was_asked_for_is_part_of_the_identity() -> None:
         ({"subdir": ".."}, "a folder such as"),
         ({"file": "../x.conda"}, "the file name"),
         ({"file": "x.whl"}, "the file name"),
-        ({"noarch": "yes"}, "expected one of: , generic, python"),
+        ({"noarch": "yes"}, "expected one of: generic, python"),
         ({"build_number": -1}, "Unexpected build-number"),
         ({"md5": "b" * 31}, "Unexpected md5"),
         ({"sha256": ""}, "Unexpected sha256"),

@@ -10,7 +10,9 @@ from hypothesis.strategies import SearchStrategy
 
 from envcap.cpu import LEVELS
 from envcap.gpu.model import GpuMachine, GpuStack
-from envcap.lockfile.check import CHANGES, INTERPRETERS, KINDS, NOARCH, ORIGINS, PROOFS, SOURCES
+from envcap.lockfile.check import INTERPRETERS, KINDS, ORIGINS, PROOFS, SOURCES
+from envcap.lockfile.check_conda import NOARCH
+from envcap.lockfile.check_content import CHANGES
 from envcap.lockfile.model import (
     NO_INTERPRETER,
     Artifact,
@@ -29,6 +31,7 @@ from envcap.lockfile.model import (
     SourceArchive,
     SystemPackage,
 )
+from envcap.lockfile.virtual import required_virtual
 from envcap.variables import VARIABLES, reduce_value
 from tests.lockfile.gpu_strategies import gpu_machines, gpu_stacks
 
@@ -152,10 +155,15 @@ def _conda_packages(captured: Mapping[str, SearchStrategy[object]]) -> SearchStr
         **captured,
         noarch=st.sampled_from(sorted(NOARCH)),
         requested=st.lists(texts(), max_size=2, unique=True).map(sorted).map(tuple),
-        depends=st.lists(texts(), max_size=3).map(tuple),
-        constrains=st.lists(texts(), max_size=2).map(tuple),
+        depends=st.lists(texts() | wishes(), max_size=3).map(tuple),
+        constrains=st.lists(texts() | wishes(), max_size=2).map(tuple),
         patches=rows(patches(), lambda row: row.path, max_size=2),
     )
+
+
+def wishes() -> SearchStrategy[str]:
+    """What a package may ask of a machine."""
+    return st.sampled_from(["__glibc >=2.17,<3.0.a0", "__glibc >=2.28", "__cuda", "__cuda >=12", "__archspec 1 m"])
 
 
 def system_packages() -> SearchStrategy[SystemPackage]:
@@ -258,7 +266,8 @@ def sessions() -> SearchStrategy[Session]:
 
 def lockfiles() -> SearchStrategy[Lockfile]:
     """Whole locks, with and without Python."""
-    return locks_with_python() | locks_with_python().map(without_python)
+    plain = locks_with_python() | locks_with_python().map(without_python)
+    return plain | plain.map(lambda lock: replace(lock, virtual=required_virtual(lock.conda)))
 
 
 def without_python(lock: Lockfile) -> Lockfile:
