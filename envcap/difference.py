@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from envcap.gpu.model import CodeSet
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.model import Artifact, CapturedFile, CondaPackage, Lockfile, Package, Patch, Session, SystemPackage
+from envcap.lockfile.virtual import required_virtual
 
 T = TypeVar("T")
 
@@ -144,12 +145,24 @@ def _conda(before: Sequence[CondaPackage], after: Sequence[CondaPackage]) -> Ite
                 "another file of the same build": (left.file, right.file),
                 "another archive under the same name": (_short(left.sha256), _short(right.sha256)),
             }
+            if "files" in {left.captured, right.captured}:
+                rows["another archive made of its files"] = (_kept(left), _kept(right))
             changed = [(note, pair) for note, pair in rows.items() if pair[0] != pair[1]]
-            if not changed and replace(left, patches=()) != replace(right, patches=()):
+            if not changed and _record(left) != _record(right):
                 # Dependencies and specs are written into the image's `conda-meta`.
                 changed = [("another record of the same archive", ("", ""))]
             for note, pair in changed[:1]:
                 yield Difference(topic=Topic.CONDA, name=name, before=pair[0], after=pair[1], note=note)
+
+
+def _record(package: CondaPackage) -> CondaPackage:
+    """Give a row without what has differences of its own: patches, and where its archive is to be had."""
+    return replace(package, patches=(), captured="", made_sha256="", made_size=0)
+
+
+def _kept(package: CondaPackage) -> str:
+    """Say which bytes a rebuild reads; `files` only says that no installer's archive is left."""
+    return f"made of its files ({_short(package.made_sha256)})" if package.captured == "files" else "its own archive"
 
 
 def _patches(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
@@ -268,10 +281,20 @@ def _environments(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
         "recipe": (str(before.recipe), str(after.recipe)),
     }
     yield from _facts(Topic.ENVIRONMENT, rows)
+    yield from _tables(Topic.ENVIRONMENT, _wishes(before), _wishes(after))
     blas = [{f"{row.library} of {row.provider}": row.version or row.file for row in side.blas} for side in (one, two)]
     yield from _tables(Topic.ENVIRONMENT, *blas)
     markers = [{name: value for name, value in side.markers.items() if "version" not in name} for side in (one, two)]
     yield from _tables(Topic.ENVIRONMENT, *markers)
+
+
+def _wishes(lock: Lockfile) -> dict[str, str]:
+    """Say what conda packages ask of a machine, by virtual package; a lock that is older than these rows too."""
+    found: dict[str, list[str]] = {}
+    for row in lock.virtual or required_virtual(lock.conda):
+        text = f"{row.wanted or 'any'}{' (where there is one)' if row.optional else ''}"
+        found.setdefault(f"asks for {row.name}", []).append(text)
+    return {name: ", ".join(texts) for name, texts in found.items()}
 
 
 def _images(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
@@ -299,6 +322,9 @@ def _cosmetic(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
     }
     yield from _facts(Topic.COSMETIC, rows)
     yield from _tables(Topic.COSMETIC, one.variables, two.variables)
+    machines = [{f"machine's {name}": fact for name, fact in side.virtual.items()} for side in (one, two)]
+    yield from _tables(Topic.COSMETIC, *machines)
+    yield from _archives(before.conda, after.conda)
     left, right = {row.name: row for row in before.packages}, {row.name: row for row in after.packages}
     both = {*left} & {*right}
     for name in sorted(both):
@@ -310,6 +336,16 @@ def _cosmetic(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
     yield from _listed(Topic.COSMETIC, "requested", *names)
     sources = [{row.name: row.url or row.suite or row.kind for row in lock.sources} for lock in (before, after)]
     yield from _tables(Topic.COSMETIC, *sources)
+
+
+def _archives(before: Sequence[CondaPackage], after: Sequence[CondaPackage]) -> Iterator[Difference]:
+    """Tell where the archives of the same packages are to be had; the archive has the same bytes."""
+    one, two = {row.name: row for row in before}, {row.name: row for row in after}
+    for name in sorted({*one} & {*two}):
+        left, right = one[name], two[name]
+        if left.sha256 == right.sha256 and "files" not in {left.captured, right.captured}:
+            texts = ["kept with the lock" if row.captured else "on its channel" for row in (left, right)]
+            yield from _facts(Topic.COSMETIC, {f"archive of {name}": (texts[0], texts[1])})
 
 
 def _drivers(session: Session) -> str:

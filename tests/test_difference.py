@@ -8,6 +8,7 @@ from hypothesis import given
 from envcap.difference import Difference, Topic, compare_locks, matters
 from envcap.gpu.model import CodeSet, GpuCode, GpuLibrary, GpuNeed, GpuStack
 from envcap.lockfile.model import CapturedFile, CondaPackage, Lockfile, Patch, Session
+from envcap.lockfile.virtual import required_virtual
 from tests.lockfile.small import SMALL, sha
 from tests.lockfile.strategies import lockfiles
 
@@ -119,6 +120,47 @@ def test_conda_packages_differ_by_version_build_archive_and_record() -> None:
     assert change(channel="bioconda") == "conda-forge/linux-64 -> bioconda/linux-64 another channel"
     assert change(sha256=sha("b")) == "aaaaaaaaaaaa -> bbbbbbbbbbbb another archive under the same name"
     assert change(depends=("libzlib",)) == "->  another record of the same archive"
+
+
+def test_where_the_same_archive_is_to_be_had_is_cosmetic() -> None:
+    one, two = (replace(SMALL, conda=(row,)) for row in (CONDA, replace(CONDA, captured="archive")))
+
+    assert _lines(one, two) == ["cosmetic: archive of zlib: on its channel -> kept with the lock"]
+
+
+def test_an_archive_that_was_made_of_files_is_another_one() -> None:
+    made = replace(CONDA, captured="files", made_sha256=sha("b"), made_size=3)
+    one, two, three = (
+        replace(SMALL, conda=(row,)) for row in (CONDA, made, replace(made, made_sha256=sha("c"), made_size=4))
+    )
+
+    assert _lines(one, two) == [
+        "conda packages: zlib: its own archive -> made of its files (bbbbbbbbbbbb) another archive made of its files"
+    ]
+    (row,) = found(two, three)
+    assert row.topic is Topic.CONDA
+    assert (row.before, row.after) == ("made of its files (bbbbbbbbbbbb)", "made of its files (cccccccccccc)")
+
+
+def test_what_conda_packages_ask_of_a_machine_is_told_under_environment() -> None:
+    def asking(*depends: str) -> Lockfile:
+        rows = (replace(CONDA, depends=depends, constrains=("__cuda >=11",)),)
+        return replace(SMALL, conda=rows, virtual=required_virtual(rows))
+
+    one, two = asking("__glibc >=2.17"), asking("__glibc >=2.28", "__cuda")
+
+    assert [row for row in _lines(one, two) if row.startswith("environment")] == [
+        "environment: asks for __cuda: >=11 (where there is one) -> any, >=11 (where there is one)",
+        "environment: asks for __glibc: >=2.17 -> >=2.28",
+    ]
+    old = replace(one, virtual=())
+    assert _lines(old, one) == ["cosmetic: [virtual]:  ->  details differ"]
+
+
+def test_what_the_machine_had_is_cosmetic() -> None:
+    one, two = (replace(SMALL, session=Session(virtual={"__glibc": version})) for version in ("2.36", "2.39"))
+
+    assert _lines(one, two) == ["cosmetic: machine's __glibc: 2.36 -> 2.39"]
 
 
 def test_patched_files_are_named_with_their_package() -> None:
