@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from envcap.conda.channel import archive_stem, source_name
-from envcap.conda_snapshot import complete_from_archive, complete_from_kept, complete_from_lists, fetch_conda, lack_of
+from envcap.conda_links import know_links
+from envcap.conda_snapshot import (
+    caches_of,
+    complete_from_archive,
+    complete_from_kept,
+    complete_from_lists,
+    fetch_conda,
+    lack_of,
+)
 from envcap.environment import CondaRecord, Environment, Finding
 from envcap.errors import MissingArtifactError
 from envcap.lock.conda import LockedConda, is_complete, row_of
@@ -71,6 +79,7 @@ def capture_conda(
             records.append(record)
     there = [record for record in records if record.name not in lost and (record.files or not record.paths)]
     lost |= _ask_channels(there, world) if ask else {}
+    records = _with_links(records, lost, environment, world)
     findings: list[Finding] = []
     edited: dict[str, str] = {}
     final = []
@@ -114,23 +123,32 @@ def _ask_channels(records: Sequence[CondaRecord], world: World) -> dict[str, str
     return presence.find_lost(records)
 
 
+def _with_links(
+    records: list[CondaRecord], lost: Mapping[str, str], environment: Environment, world: World
+) -> list[CondaRecord]:
+    """Say of the links of packages that are to be kept where they led, as far as their records prove it."""
+    if not lost:
+        return records
+    here = replace(world, machine=replace(world.machine, offline=True))
+    known = know_links(replace(environment, conda=tuple(records)), here).conda
+    return [row if row.name in lost else record for record, row in zip(records, known, strict=True)]
+
+
 def _keep(record: CondaRecord, environment: Environment, world: World) -> tuple[CondaRecord, tuple[str, ...]]:
     """Keep a package: its archive if this machine has it, else its files."""
-    # The folder beside which the installer unpacked it is its package cache, whatever is configured now.
-    caches = (*world.conda.caches, *([Path(record.unpacked).parent] if record.unpacked else []))
-    here = replace(world, machine=replace(world.machine, offline=True), conda=replace(world.conda, caches=caches))
-    if is_complete(record):
-        try:
-            digest, _ = fetch_conda(record, here, why="", trusted=True)
-            if digest.hex == record.sha256:
-                return replace(record, captured="archive"), ()
-        except MissingArtifactError:
-            pass
+    here = replace(world, machine=replace(world.machine, offline=True))
+    try:
+        whole = record if is_complete(record) else complete_from_archive(record, environment, here)
+        digest, _ = fetch_conda(whole, here, why="", trusted=True)
+        if digest.hex == whole.sha256:
+            return replace(whole, captured="archive"), ()
+    except MissingArtifactError:
+        pass
     with world.store.blobs.writer() as writer:
         unproved = write_conda_archive(
             record,
             environment,
-            unpacked=_unpacked(record, caches),
+            unpacked=_unpacked(record, caches_of(record, world)),
             scratch=world.store.root / "tmp",
             write=writer.write,
         )

@@ -24,7 +24,7 @@ from pathlib import PurePosixPath
 from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import archive_paths
-from envcap.conda.paths import HARDLINK, SOFTLINK
+from envcap.conda.paths import HARDLINK, SOFTLINK, TARGET_HASH
 from envcap.conda_snapshot import fetch_conda
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
@@ -137,7 +137,9 @@ def _with_targets(
         found = {row.path: remembered[row.path] for row in links if row.path in remembered}
         left = [row for row in links if row.path not in found]
         found |= {row.path: live[row.path] for row in left if _is_proved(row, live[row.path])}
-        edited = {row.path: f"sha256:{row.installed_sha256}" for row in left if prefix.is_edited(row, live[row.path])}
+        edited = {
+            row.path: f"{TARGET_HASH}{row.installed_sha256}" for row in left if prefix.is_edited(row, live[row.path])
+        }
         odd = [row.path for row in left if row.path not in found and prefix.is_odd(row, live[row.path])]
         if odd or edited:  # what nobody can tell stays empty: see `CondaPath`
             found |= {**dict.fromkeys(odd, ""), **edited, **_read(record, environment, world, key)}

@@ -180,7 +180,8 @@ def fetch_conda(record: CondaRecord, world: World, *, why: str, trusted: bool) -
         platform="", source=CONDA_CHANNEL, file=f"{record.channel}/{record.subdir}/{record.file}", size=0, sha256=""
     )
     hints = {source_name(record.channel): record.channel_url}
-    for place in CondaLocator(world.conda, hints, offline=world.machine.offline, trusted=trusted).urls(wanted):
+    settings = replace(world.conda, caches=caches_of(record, world))
+    for place in CondaLocator(settings, hints, offline=world.machine.offline, trusted=trusted).urls(wanted):
         if isinstance(place, Refusal):
             asked.append(f"{place.shown}: {place.answer}")
             continue
@@ -198,6 +199,15 @@ def fetch_conda(record: CondaRecord, world: World, *, why: str, trusted: bool) -
         f"Can't pin {record.file}: {why} ({'; '.join(asked)})",
         hint="put the archive into a package cache (CONDA_PKGS_DIRS), or configure its channel in .condarc",
     )
+
+
+def caches_of(record: CondaRecord, world: World) -> tuple[Path, ...]:
+    """Give the package caches that may have a package.
+
+    That beside whose folder the installer unpacked it is one, whatever is configured now.
+    """
+    own = [Path(record.unpacked).parent] if record.unpacked else []
+    return tuple(dict.fromkeys([*world.conda.caches, *own]))
 
 
 def _download(url: str, record: CondaRecord, world: World) -> tuple[Digest, int, str]:

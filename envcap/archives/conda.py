@@ -171,7 +171,7 @@ def _rows(members: Mapping[str, TarMember], name: str) -> tuple[Mapping[str, obj
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ArchiveError(f"{name}: info/paths.json holds no list of paths", hint=_HINT)
         return tuple(rows)
-    prefixes = dict(_has_prefix(_text(members, "info/has_prefix", name)))
+    prefixes = dict(read_has_prefix(_text(members, "info/has_prefix", name)))
     found = []
     for path in _text(members, "info/files", name).splitlines():
         if not path:
@@ -184,8 +184,11 @@ def _rows(members: Mapping[str, TarMember], name: str) -> tuple[Mapping[str, obj
     return tuple(found)
 
 
-def _has_prefix(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Read `info/has_prefix`: `PLACEHOLDER MODE PATH`, words quoted where needed, or only a path."""
+def read_has_prefix(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Read `info/has_prefix`: `PLACEHOLDER MODE PATH`, words quoted where needed, or only a path.
+
+    Yields paths, each with placeholder and mode.
+    """
     for line in text.splitlines():
         try:
             words = shlex.split(line)

@@ -13,6 +13,9 @@ HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT = "hardlink", "softlink", "directory"
 KINDS = frozenset({HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT})
 TEXT, BINARY = "text", "binary"
 
+TARGET_HASH = "sha256:"
+"""What stands before the hash of a link's target where only that is known (`CondaPath.target`)."""
+
 _GENERATED = frozenset({"pyc_file", "linked_package_record"})
 _UNSAFE = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|[\0-\x1f\x7f\ud800-\udfff\\]")
 
@@ -62,6 +65,11 @@ def is_generated_row(row: object) -> bool:
 def is_inside(path: str) -> bool:
     """Tell whether a path is a plain one below the prefix."""
     return _UNSAFE.search(path) is None
+
+
+def is_target_hash(target: str | None) -> bool:
+    """Tell whether what is known of a link's target is its hash alone."""
+    return target is not None and target.startswith(TARGET_HASH) and is_sha256(target.removeprefix(TARGET_HASH))
 
 
 def place_noarch(path: str, site_packages: str) -> str:

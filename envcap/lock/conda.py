@@ -159,16 +159,16 @@ def is_complete(record: CondaRecord) -> bool:
 
 
 def proves_files(record: CondaRecord) -> bool:
-    """Tell whether a record proves its files by itself.
+    """Tell whether a record proves its files by itself."""
+    return not any(row.kind == HARDLINK and (not row.sha256 or is_moved(row)) for row in record.paths)
 
-    mamba's don't say which files hold the prefix: their hash in the prefix is another than in the archive.
+
+def is_moved(row: CondaPath) -> bool:
+    """Tell whether a file holds the prefix although its record does not say so.
+
+    mamba's never do: their hash in the prefix is another than in the archive.
     """
-    return not any(map(_is_unproved, record.paths))
-
-
-def _is_unproved(row: CondaPath) -> bool:
-    moved = row.installed_sha256 not in {"", row.sha256} and not row.placeholder
-    return row.kind == HARDLINK and (not row.sha256 or moved)
+    return row.kind == HARDLINK and row.installed_sha256 not in {"", row.sha256} and not row.placeholder
 
 
 def complete_record(record: CondaRecord, *, sha256: str, size: int, paths: Iterable[CondaPath]) -> CondaRecord:

@@ -21,13 +21,15 @@ from envcap.build.conda_content import PREFIX, MadeContent, restore_original
 from envcap.build.conda_live import edited_content, live_entry_point, original_bytes, read_live
 from envcap.build.tar import tar_header
 from envcap.conda.channel import archive_stem
-from envcap.conda.paths import BINARY, DIRECTORY, ENTRY_POINT, HARDLINK, SOFTLINK, TEXT, unplace_noarch
+from envcap.conda.paths import BINARY, DIRECTORY, ENTRY_POINT, HARDLINK, SOFTLINK, TEXT, is_target_hash, unplace_noarch
 from envcap.conda.placeholder import take_prefix
 from envcap.digest import Digest
 from envcap.entry import Content, Entry, EntryKind, LiteralContent
 from envcap.environment import CondaPath, CondaRecord, Environment, InstalledFile
 from envcap.errors import BuildError
 from envcap.files import FileContent
+from envcap.lock.conda import is_moved
+from envcap.lock.conda_unpacked import Placeholders, find_original, read_placeholders, with_placeholder
 from envcap.lock.zip_writer import ZipWriter
 from envcap.recipe import EXECUTABLE_MODE, FILE_MODE
 from envcap.ustar import padding, trailer
@@ -48,6 +50,14 @@ class _Part:
 
     row: CondaPath
     entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unpacked:
+    """Where installers may have unpacked the package, and which files hold the prefix by what lies there."""
+
+    folders: Sequence[Path]
+    placeholders: Placeholders
 
 
 def write_conda_archive(
@@ -74,6 +84,8 @@ def write_conda_archive(
         BuildError: A file can't be read, changed meanwhile, or the archive would have more than 4 GiB.
     """
     files = {file.path: file for file in record.files}
+    says_prefix = not any(map(is_moved, record.paths))
+    places = _Unpacked(folders=unpacked, placeholders={} if says_prefix else read_placeholders(unpacked))
     parts: list[_Part] = []
     points: list[str] = []
     unproved: list[str] = []
@@ -83,11 +95,11 @@ def write_conda_archive(
         if point is not None:
             points.append(f"{point.name} = {point.value}")
             continue
-        part = _part(record, row, file, environment, unpacked)
+        part = _part(record, row, file, environment, places)
         if part is None:
             continue
         parts.append(part)
-        if row.sha256 and part.row.kind == HARDLINK and part.row.sha256 != row.sha256:
+        if _is_edited(row, part.row, file):
             unproved.append(row.path)
     stem = archive_stem(record.file)
     archive = ZipWriter(write)
@@ -103,20 +115,30 @@ def write_conda_archive(
     return tuple(unproved)
 
 
+def _is_edited(row: CondaPath, kept: CondaPath, file: InstalledFile | None) -> bool:
+    """Tell whether a file is kept as it is live although its record says that it was something else."""
+    if kept.kind == SOFTLINK:
+        return is_target_hash(row.target)
+    as_installed = file is not None and file.sha256 == row.installed_sha256
+    return bool(row.sha256) and kept.kind == HARDLINK and kept.sha256 != row.sha256 and not as_installed
+
+
 def _is_script(row: CondaPath, file: InstalledFile | None) -> bool:
     return row.kind == ENTRY_POINT and file is not None and not file.target
 
 
 def _part(
-    record: CondaRecord, row: CondaPath, file: InstalledFile | None, environment: Environment, unpacked: Sequence[Path]
+    record: CondaRecord, row: CondaPath, file: InstalledFile | None, environment: Environment, unpacked: _Unpacked
 ) -> _Part | None:
     path = unplace_noarch(row.path, environment.site_packages) if record.noarch == "python" else row.path
     if row.kind == DIRECTORY:
         return _Part(row=CondaPath(path=path, kind=DIRECTORY), entry=None)
     if file is not None and file.target:
-        entry = Entry(path=path, kind=EntryKind.SYMLINK, mode=_SYMLINK_MODE, target=file.target, owner=record.name)
+        target = file.target if not row.target or is_target_hash(row.target) else row.target
+        entry = Entry(path=path, kind=EntryKind.SYMLINK, mode=_SYMLINK_MODE, target=target, owner=record.name)
         return _Part(row=CondaPath(path=path, kind=SOFTLINK), entry=entry)
-    proved = _proved(row, file, environment) or _unpacked(row, path, unpacked)
+    row = with_placeholder(row, path, unpacked.placeholders)
+    proved = _proved(row, file, environment) or _original(row, path, unpacked.folders)
     if proved is None and file is None:
         return None
     if proved is None:
@@ -147,20 +169,10 @@ def _proved(row: CondaPath, file: InstalledFile | None, environment: Environment
     return row, made, executable
 
 
-def _unpacked(row: CondaPath, path: str, folders: Sequence[Path]) -> _Found | None:
-    """Take a file where an installer unpacked the package; an edit in place may have reached it: its hash decides."""
-    if row.kind != HARDLINK or not row.sha256:
-        return None
-    for folder in folders:
-        place = folder / path
-        try:
-            state = place.lstat()
-            content = FileContent(path=place, size=state.st_size)
-            if Digest.of_chunks(content.chunks()).hex == row.sha256:
-                return row, content, bool(state.st_mode & 0o111)
-        except (OSError, BuildError):
-            continue
-    return None
+def _original(row: CondaPath, path: str, folders: Sequence[Path]) -> _Found | None:
+    """Take a file where an installer unpacked the package, unless it holds the prefix and nothing says how."""
+    found = None if is_moved(row) else find_original(row, path, folders)
+    return (row, *found) if found else None
 
 
 def _as_it_is(row: CondaPath, file: InstalledFile, environment: Environment) -> _Found:

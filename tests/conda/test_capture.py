@@ -24,6 +24,7 @@ from tests.cli.refusals import check_refusal
 from tests.conda.channel import PLACEHOLDER, SITE, Channel
 from tests.conda.test_bad_input import Edit, edit, without
 from tests.conda.test_faithful import delete, edit_binary, edit_text, image_id, snapshot_and_rebuild, write_anew
+from tests.conda.test_links import all_as_mamba_writes
 from tests.conda.test_scan import scan
 from tests.conda.world import EVERYTHING, make_world
 from tests.flow import Flow
@@ -389,6 +390,52 @@ def test_a_record_that_says_little_is_kept_all_the_same(channel: Channel, tmp_pa
     assert flow.run("rebuild", flow.lock, "--rootfs", tmp_path / "rootfs").status == 0
     assert b"/opt/conda/lib:/opt/conda/share" in (root / "lib/libfast.so.1.2").read_bytes()
     assert (root / SITE / "tool/where.py").read_text() == "PREFIX = '/opt/conda/etc'\nAGAIN = '/opt/conda'\n"
+
+
+@pytest.mark.parametrize("place", ["nowhere", "unpacked"])
+def test_a_record_that_does_not_say_which_files_hold_the_prefix_is_kept(
+    channel: Channel, locked: Flow, tmp_path: Path, place: str
+) -> None:
+    """mamba's: what it unpacked says which do; else the placeholder is another one, and the files are the same."""
+    lab = replace(channel, root=tmp_path / "gone" / "lab")
+    shutil.copytree(channel.root, lab.root)
+    flow = make_world(tmp_path / "world", lab)
+    shutil.rmtree(lab.root)
+    if place == "nowhere":
+        shutil.rmtree(flow.root / "cache")
+    for name in EVERYTHING:
+        edit(flow, name, all_as_mamba_writes)
+
+    image = snapshot_and_rebuild(flow)
+
+    assert {row.captured for row in rows(flow).values()} == {"files"}
+    assert not [row for row in rows(flow).values() if row.patches]
+    assert "Edited since" not in flow.snapshot().err
+    assert (image == image_id(locked)) is (place == "unpacked")
+    assert flow.run("rebuild", flow.lock, "--rootfs", tmp_path / "ours").status == 0
+    assert locked.run("rebuild", locked.lock, "--rootfs", tmp_path / "theirs").status == 0
+    assert tree(tmp_path / "ours") == tree(tmp_path / "theirs")
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Read the files of conda's packages, without its records."""
+    places = (path for path in (root / "opt/conda").rglob("*") if path.is_file() and "conda-meta" not in path.parts)
+    return {str(path.relative_to(root)): path.read_bytes() for path in places}
+
+
+def test_an_archive_beside_what_an_installer_unpacked_is_found(channel: Channel, locked: Flow, tmp_path: Path) -> None:
+    """mamba's record names the folder, whatever cache is configured now."""
+    cache = tmp_path / "pkgs"
+    cache.mkdir()
+    flow = lost_world(channel, tmp_path)
+    for name in EVERYTHING:
+        file = shutil.copy(channel.path(name), cache)
+        stem = Path(file).name.removesuffix(".conda").removesuffix(".tar.bz2")
+        edit(flow, name, all_as_mamba_writes)
+        edit(flow, name, lambda table, stem=stem: table.update(extracted_package_dir=f"{cache}/{stem}", link=None))  # type: ignore[misc]
+
+    assert snapshot_and_rebuild(flow) == image_id(locked)
+    assert {row.captured for row in rows(flow).values()} == {"archive"}
 
 
 def made(environment: Environment, name: str, scratch: Path) -> bytes:

@@ -10,8 +10,8 @@ from tests.conda.world import make_world
 from tests.flow import Flow
 
 
-def drift(flow: Flow) -> list[tuple[str, str, str]]:
-    answer = flow.run("check", flow.lock, flow.prefix, "--json")
+def drift(flow: Flow, *options: str) -> list[tuple[str, str, str]]:
+    answer = flow.run("check", flow.lock, flow.prefix, "--json", *options)
     assert answer.status in {0, 3}, answer.err
     changes = [(row["what"], row["name"], row["path"]) for row in json.loads(answer.out)["changes"]]
     assert (answer.status == 3) is bool(changes)

@@ -90,14 +90,21 @@ def test_a_record_of_mamba_needs_its_archive_once(channel: Channel, tmp_path: Pa
     shutil.rmtree(flow.root.parent / "lab")
 
     assert drift(flow) == []
-    lonely = replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "lonely")})
-    answer = lonely.snapshot()
-    assert answer.status == 1
-    assert "Can't pin python-" in answer.err
-    assert (
-        "its record has no word of which files hold the prefix (as mamba writes it), and nobody has the archive"
-        in " ".join(answer.err.split())
+
+
+def test_a_record_of_mamba_whose_archive_nobody_has_is_kept_with_the_lock(channel: Channel, tmp_path: Path) -> None:
+    flow = world_of(channel, tmp_path, ("python", "tool"))
+    for name in ("python", "tool"):
+        edit(flow, name, all_as_mamba_writes)
+
+    answer = gone(flow).snapshot()
+
+    assert answer.status == 0
+    assert {row.captured for row in lock_of(flow).conda} == {"files"}
+    assert "its record has no word of which files hold the prefix (as mamba writes it), and nobody has the archive" in (
+        " ".join(answer.err.split())
     )
+    assert "Edited since" not in answer.err
 
 
 def rewrite(flow: Flow, change: Callable[[dict[str, Any]], None]) -> Flow:
@@ -115,7 +122,13 @@ def rewrite(flow: Flow, change: Callable[[dict[str, Any]], None]) -> Flow:
 
 
 def alone(flow: Flow) -> Flow:
-    """The same world with another store, where no channel and no package cache can be reached."""
+    """The same world with another store, a package cache gone, and a channel on a server: to be used `--offline`."""
+    lost = gone(flow)
+    return replace(lost, settings={**lost.settings, "CONDA_CHANNELS": "https://conda.example.org/lab"})
+
+
+def gone(flow: Flow) -> Flow:
+    """The same world with another store, where neither channel nor package cache are left."""
     shutil.rmtree(flow.root / "cache", ignore_errors=True)
     shutil.rmtree(flow.root.parent / "lab")
     return replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "lonely")})
@@ -187,9 +200,10 @@ def test_an_ordinary_environment_asks_for_no_archive(
 ) -> None:
     flow = alone(rewrite(world_of(channel, tmp_path, ("python", "fast")), writer))
 
-    assert flow.snapshot().status == 0
+    assert flow.snapshot("--offline").status == 0
+    assert {row.captured for row in lock_of(flow).conda} == {""}
     assert patches(flow) == {}
-    assert drift(flow) == []
+    assert drift(flow, "--offline") == []
 
 
 @pytest.mark.parametrize("writer", [as_conda_writes, as_mamba_writes])
@@ -206,26 +220,49 @@ def test_a_link_to_another_file_is_odd_whoever_wrote_the_record(
 def test_rattlers_record_proves_a_link_by_itself(channel: Channel, tmp_path: Path) -> None:
     """It has the hash of the link's text, also of one into another package or to an equal file."""
     flow = alone(world_of(channel, tmp_path))
-    assert flow.snapshot().status == 0
+    assert flow.snapshot("--offline").status == 0
     assert patches(flow) == {}
     other = replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(flow.root / "third")})
     lead(flow, "bin/python3", "python")
 
-    assert drift(other) == [("target", "python (conda)", "bin/python3")]
-    answer = other.snapshot()
+    assert drift(other, "--offline") == [("target", "python (conda)", "bin/python3")]
+    answer = other.snapshot("--offline")
     assert patches(flow) == {"python": (Patch(path="bin/python3", change="edited", target="python"),)}
     assert "Edited since conda installed python: bin/python3" in " ".join(answer.err.split())
 
 
+def test_a_link_of_a_kept_package_is_a_patch_where_the_store_knows_better(flow: Flow) -> None:
+    lead(flow, LINK, "nowhere")
+    assert flow.snapshot().status == 0
+    lost = replace(gone(flow), settings=flow.settings)
+    shutil.rmtree(flow.store / "blobs")
+
+    snapshot_and_rebuild(lost)
+
+    assert {row.captured for row in lock_of(flow).conda} == {"files"}
+    assert patches(flow) == {"fast": (Patch(path=LINK, change="edited", target="nowhere"),)}
+
+
+def test_an_edited_link_of_a_kept_package_is_said(channel: Channel, tmp_path: Path) -> None:
+    lost = gone(world_of(channel, tmp_path))
+    lead(lost, "bin/python3", "python")
+
+    answer = lost.snapshot()
+
+    assert patches(lost) == {}
+    assert "Edited since conda installed python, whose archive nobody has: bin/python3 (kept as it is)" in answer.err
+    assert drift(lost) == []
+
+
 def test_a_link_that_nobody_can_prove_is_locked_as_it_is(channel: Channel, flow: Flow) -> None:
     lonely = alone(flow)
-    answer = lonely.snapshot()
+    answer = lonely.snapshot("--offline")
 
     assert answer.status == 0
     assert patches(flow) == {"alias": (Patch(path="lib/libalias.so", change="edited", target="libfast.so.1.2"),)}
     assert "Whether conda's alias had lib/libalias.so lead to libfast.so.1.2 is unknown" in " ".join(answer.err.split())
     assert "Edited since" not in answer.err
-    assert drift(lonely) == []
+    assert drift(lonely, "--offline") == []
     shutil.copytree(channel.root, flow.root.parent / "lab")
     assert json.loads(flow.run("rebuild", flow.lock, "--json").out)["level"] == "config"
 
@@ -233,7 +270,7 @@ def test_a_link_that_nobody_can_prove_is_locked_as_it_is(channel: Channel, flow:
 def test_a_link_that_nobody_can_prove_is_no_drift_and_no_agreement(flow: Flow) -> None:
     assert flow.snapshot().status == 0
 
-    answer = alone(flow).run("check", flow.lock, flow.prefix, "--json")
+    answer = alone(flow).run("check", flow.lock, flow.prefix, "--json", "--offline")
 
     table = json.loads(answer.out)
     assert (answer.status, table["changes"]) == (1, [])
@@ -248,7 +285,7 @@ def test_a_link_with_the_locks_own_target_is_as_locked_wherever_it_is_checked(fl
     assert flow.snapshot().status == 0
     assert list(patches(flow)) == ["alias"]
 
-    assert drift(alone(flow)) == []
+    assert drift(alone(flow), "--offline") == []
 
 
 def test_a_file_in_place_of_a_link_is_an_edited_file(flow: Flow) -> None:
