@@ -17,6 +17,7 @@ from envcap.archives.access import RegionStream
 from envcap.archives.held import Held
 from envcap.digest import Digest, is_sha256
 from envcap.errors import LockfileError
+from envcap.lockfile.conda_kept import archive_content
 from envcap.lockfile.document import MAX_TEXT, read_lockfile, write_lockfile
 from envcap.lockfile.model import CAPTURED, Lockfile
 
@@ -107,7 +108,7 @@ def kept_hashes(lockfile: Lockfile) -> dict[str, int]:
     patches = [patch for patches in patched for patch in patches if patch.sha256]
     return (
         {artifact.sha256: artifact.size for artifact in artifacts if artifact.source == CAPTURED}
-        | dict(package.kept for package in lockfile.conda if package.captured)
+        | dict(archive_content(package) for package in lockfile.conda if package.captured)
         | {patch.sha256: patch.size for patch in patches}
         | {file.sha256: file.size for file in lockfile.captured if file.sha256}
     )

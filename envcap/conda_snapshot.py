@@ -15,6 +15,7 @@ from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
 from envcap.errors import EnvcapError, MissingArtifactError
 from envcap.lock.conda import LockedConda, complete_record, is_complete, lock_conda, proves_files
+from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.model import Artifact, CondaPackage
 from envcap.pinned import PinnedArtifacts
 from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator
@@ -124,7 +125,7 @@ def complete_from_kept(record: CondaRecord, row: CondaPackage, environment: Envi
     named = replace(
         record, file=row.file, md5=row.md5, captured=row.captured, made_sha256=row.made_sha256, made_size=row.made_size
     )
-    paths = _paths_in(row.archive_name, Digest(row.kept[0]), environment, world)
+    paths = _paths_in(archive_name(row), Digest(archive_content(row)[0]), environment, world)
     return complete_record(named, sha256=row.sha256, size=row.size, paths=paths)
 
 

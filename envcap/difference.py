@@ -144,9 +144,8 @@ def _conda(before: Sequence[CondaPackage], after: Sequence[CondaPackage]) -> Ite
                 "another channel": (f"{left.channel}/{left.subdir}", f"{right.channel}/{right.subdir}"),
                 "another file of the same build": (left.file, right.file),
                 "another archive under the same name": (_short(left.sha256), _short(right.sha256)),
+                "the image ID tells whether its files are the same": (_kept(left), _kept(right)),
             }
-            if "files" in {left.captured, right.captured}:
-                rows["another archive made of its files"] = (_kept(left), _kept(right))
             changed = [(note, pair) for note, pair in rows.items() if pair[0] != pair[1]]
             if not changed and _record(left) != _record(right):
                 # Dependencies and specs are written into the image's `conda-meta`.
@@ -161,7 +160,6 @@ def _record(package: CondaPackage) -> CondaPackage:
 
 
 def _kept(package: CondaPackage) -> str:
-    """Say which bytes a rebuild reads; `files` only says that no installer's archive is left."""
     return f"made of its files ({_short(package.made_sha256)})" if package.captured == "files" else "its own archive"
 
 
@@ -339,13 +337,13 @@ def _cosmetic(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
 
 
 def _archives(before: Sequence[CondaPackage], after: Sequence[CondaPackage]) -> Iterator[Difference]:
-    """Tell where the archives of the same packages are to be had; the archive has the same bytes."""
-    one, two = {row.name: row for row in before}, {row.name: row for row in after}
-    for name in sorted({*one} & {*two}):
-        left, right = one[name], two[name]
-        if left.sha256 == right.sha256 and "files" not in {left.captured, right.captured}:
-            texts = ["kept with the lock" if row.captured else "on its channel" for row in (left, right)]
-            yield from _facts(Topic.COSMETIC, {f"archive of {name}": (texts[0], texts[1])})
+    """Tell where archives of the same bytes are to be had."""
+    known = {(row.name, row.sha256): row.captured for row in before}
+    for row in after:
+        pair = known.get((row.name, row.sha256), row.captured), row.captured
+        if "files" not in pair:
+            texts = ["kept with the lock" if captured else "on its channel" for captured in pair]
+            yield from _facts(Topic.COSMETIC, {f"archive of {row.name}": (texts[0], texts[1])})
 
 
 def _drivers(session: Session) -> str:

@@ -20,6 +20,7 @@ from envcap.entry import Content
 from envcap.environment import Finding
 from envcap.errors import SecretError
 from envcap.lock.pypi_result import ProofCache, ProofResult, Proven
+from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, CondaPackage, Package
 from envcap.secrets.scanner import FoundSecret, find_secret
 from envcap.secrets.shapes import SHAPE_RULES
@@ -131,15 +132,15 @@ def _in_artifact(artifact: Artifact, package: Package, kept: KeptFiles, store: S
 
 def _in_conda(package: CondaPackage, layout: Layout, store: Store) -> dict[str, FoundSecret]:
     """Look through the kept archive of a conda package, once."""
-    sha256, _ = package.kept
-    inputs = {"rules": SHAPE_RULES, "sha256": sha256, "file": package.archive_name, "python": layout.python}
+    sha256, _ = archive_content(package)
+    inputs = {"rules": SHAPE_RULES, "sha256": sha256, "file": archive_name(package), "python": layout.python}
     key = action_key("kept-secrets", inputs)
     remembered = _recall(store.actions, key)
     if remembered is not None:
         return remembered
     path = store.blobs.path(Digest(sha256))
     with FileReader(path) as reader, tempfile.TemporaryFile(dir=store.root / "tmp") as spool:
-        archive = open_conda(reader, name=package.archive_name, spool=spool)
+        archive = open_conda(reader, name=archive_name(package), spool=spool)
         found = {
             path: secret
             for path, member in installed_members(archive, layout.site_packages).items()

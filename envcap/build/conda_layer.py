@@ -20,6 +20,7 @@ from envcap.entry import Entry, LiteralContent
 from envcap.environment import CondaRecord, Environment
 from envcap.errors import BuildError
 from envcap.lockfile.codec import to_table
+from envcap.lockfile.conda_kept import archive_name
 from envcap.lockfile.model import CondaPackage
 from envcap.plan import CondaLayer, EnvironmentLayer, FilesLayer, PackagesLayer
 from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT
@@ -58,7 +59,7 @@ def conda_layer_entries(layer: CondaLayer, artifacts: Artifacts, spool: BinaryIO
     entries: list[Entry] = []
     for package in layer.packages:
         reader = stack.enter_context(FileReader(artifacts.conda(package)))
-        archive = open_conda(reader, name=package.archive_name, spool=spool)
+        archive = open_conda(reader, name=archive_name(package), spool=spool)
         site_packages = layer.layout.site_packages
         entries += conda_entries(archive, package, site_packages=site_packages, blobs=artifacts, spool=spool)
     return entries

@@ -7,7 +7,6 @@ All hashes are 64 lower-case hex digits of sha256; tuples are sorted by the writ
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from envcap.conda.channel import archive_stem
 from envcap.gpu.model import GpuMachine, GpuStack
 
 LOCK_VERSION = "1.0"
@@ -172,9 +171,7 @@ class CondaPackage:
         size: Bytes.
         sha256: Hash of the archive.
         md5: Its MD5, which other tools' locks want, or empty; proves nothing here.
-        captured: Empty where a channel has the archive. `archive`: none has, and it lies beside the lock. `files`:
-            nobody has it, and one made of the installed files lies there. Of file, size and hashes the row still says
-            what the record says of the lost one, so that the image is the same; it proves nothing then.
+        captured: Empty where a channel has the archive, else `archive` or `files`: see `lockfile.conda_kept`.
         made_sha256: Hash of the archive that was made, or empty.
         made_size: Bytes of that, or 0.
         noarch: `python`, `generic` or empty.
@@ -202,16 +199,6 @@ class CondaPackage:
     depends: tuple[str, ...] = ()
     constrains: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
-
-    @property
-    def kept(self) -> tuple[str, int]:
-        """The sha256 and size of the archive that a rebuild reads."""
-        return (self.made_sha256, self.made_size) if self.captured == "files" else (self.sha256, self.size)
-
-    @property
-    def archive_name(self) -> str:
-        """The file name of that, which tells its format: what is made is a `.conda`."""
-        return f"{archive_stem(self.file)}.conda" if self.captured == "files" else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,8 +317,7 @@ class Session:
         variables: Those of `envcap.variables` that were set, with their values reduced.
         system_blas: What the machine's alternatives made of `libblas.so.3`, such as `openblas-pthread`, or empty.
         gpu: The machine's GPUs and their drivers.
-        virtual: The machine's virtual packages where conda is in use: version, and build behind a space (`2.36`,
-            `1 x86_64_v3`).
+        virtual: The machine's virtual packages where conda is in use, with values such as `2.36` and `1 x86_64_v3`.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)

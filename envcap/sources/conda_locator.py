@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from envcap.conda.channel import source_name
+from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.model import CAPTURED, Artifact, CondaPackage
 from envcap.sources.conda_settings import CondaSettings, builtin_alias
 from envcap.sources.locate import FilePlace, Refusal
@@ -18,8 +19,8 @@ CONDA_CHANNEL: Final = "conda-channel"
 
 def conda_artifact(package: CondaPackage) -> Artifact:
     """Name a conda package as a pinned file; one made of installed files lies beside the lock, and nowhere else."""
-    file = f"{package.channel}/{package.subdir}/{package.archive_name}"
-    sha256, size = package.kept
+    file = f"{package.channel}/{package.subdir}/{archive_name(package)}"
+    sha256, size = archive_content(package)
     source = CAPTURED if package.captured == "files" else CONDA_CHANNEL
     return Artifact(platform="", source=source, file=file, size=size, sha256=sha256)
 

@@ -19,6 +19,7 @@ from envcap.blobs import LOCK_NAME, kept_hashes, open_lock
 from envcap.environment import Environment
 from envcap.errors import BuildError
 from envcap.lock.conda_archive import write_conda_archive
+from envcap.lockfile.conda_kept import archive_name
 from envcap.lockfile.model import CondaPackage, Lockfile
 from tests.cli.refusals import check_refusal
 from tests.conda.channel import PLACEHOLDER, SITE, Channel
@@ -209,7 +210,7 @@ def test_other_tools_install_a_kept_package(channel: Channel, tmp_path: Path) ->
     records = []
     for name in ("python", "fast", "tool"):
         row = rows(flow)[name]
-        place = lab / row.subdir / row.archive_name
+        place = lab / row.subdir / archive_name(row)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(flow.lock / "blobs/sha256" / row.made_sha256, place)
         package = rattler.PackageRecord(

@@ -7,6 +7,7 @@ import pytest
 from envcap.environment import CondaPath, CondaRecord
 from envcap.errors import LockfileError
 from envcap.lock.conda import complete_record, is_complete
+from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.document import environment_digest, read_lockfile, write_lockfile
 from envcap.lockfile.model import NO_INTERPRETER, CondaPackage, LockedEnvironment, Lockfile, Patch
 from envcap.plan import (
@@ -98,8 +99,8 @@ def test_where_an_archive_is_to_be_had_is_said_only_if_no_channel_has_it() -> No
 
     assert "captured" not in write_lockfile(lock(ROW)).partition("[[conda]]")[2].partition("[[system]]")[0]
     assert read_lockfile(write_lockfile(lock(made))) == lock(made)
-    assert (made.kept, made.archive_name) == (("c" * 64, 7), "numpy-2.1.3-0.conda")
-    assert (ROW.kept, ROW.archive_name) == ((ROW.sha256, ROW.size), ROW.file)
+    assert (archive_content(made), archive_name(made)) == (("c" * 64, 7), "numpy-2.1.3-0.conda")
+    assert (archive_content(ROW), archive_name(ROW)) == ((ROW.sha256, ROW.size), ROW.file)
 
 
 def test_a_lock_without_conda_does_not_say_so() -> None:
