@@ -104,6 +104,17 @@ def test_where_the_prefix_lies_does_not_matter(tools: Channel, taken: Flow, tmp_
     assert snapshot_and_rebuild(flow) == image_id(taken)
 
 
+def test_packages_that_no_channel_has_give_the_same_image(tools: Channel, taken: Flow, tmp_path: Path) -> None:
+    lab = replace(tools, root=tmp_path / "gone" / "lab")
+    shutil.copytree(tools.root, lab.root)
+    flow = make_world(tmp_path / "world", lab, NAMES)
+    shutil.rmtree(lab.root)
+    shutil.rmtree(flow.root / "cache")
+
+    assert snapshot_and_rebuild(flow) == image_id(taken)
+    assert {row.captured for row in lock_of(flow).conda} == {"files"}
+
+
 @pytest.mark.parametrize("names", [NAMES, ("ripgrep",), ("sortbam",)], ids=["texts", "a binary", "nothing to find"])
 @pytest.mark.parametrize("before", ["env", "with a space"])
 def test_a_moved_prefix_gives_the_same_image(
