@@ -120,7 +120,7 @@ def pinned_hashes(lockfile: Lockfile) -> set[str]:
         *lockfile.interpreter.artifacts,
         *(artifact for package in lockfile.packages for artifact in package.artifacts),
     ]
-    packages = {row.sha256 for row in lockfile.conda} | {row.sha256 for row in lockfile.system}
+    packages = {archive_content(row)[0] for row in lockfile.conda} | {row.sha256 for row in lockfile.system}
     return packages | {artifact.sha256 for artifact in artifacts} | kept_hashes(lockfile).keys()
 
 

@@ -71,6 +71,8 @@ def _all(lockfile: Lockfile) -> Iterator[Piece]:
         title = f"debian/{_last(debian.file)}"
         yield _piece(DEBIAN_LAYER, title, debian.sha256, debian.size, debian)
     for row in lockfile.conda:
+        if row.captured:
+            continue
         artifact = conda_artifact(row)
         suffix = next((suffix for suffix in CONDA_LAYERS if row.file.endswith(suffix)), "")
         yield _piece(CONDA_LAYERS.get(suffix, ARCHIVE_LAYER), f"conda/{artifact.file}", row.sha256, row.size, artifact)

@@ -85,6 +85,7 @@ def pinned_files(lockfile: Lockfile) -> Iterator[Pinned]:
             if artifact.source != CAPTURED:
                 yield Pinned(name=package.name, version=package.version, row=artifact)
     for conda in lockfile.conda:
-        yield Pinned(name=conda.name, version=conda.version, row=conda_artifact(conda))
+        if not conda.captured:
+            yield Pinned(name=conda.name, version=conda.version, row=conda_artifact(conda))
     for system in lockfile.system:
         yield Pinned(name=system.name, version=system.version, row=system)

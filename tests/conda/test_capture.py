@@ -149,6 +149,22 @@ def test_an_unpacked_file_that_was_edited_too_is_not_taken(channel: Channel, tmp
     assert (tmp_path / "rootfs/opt/conda/include/fast.h").read_bytes() == b"out fast;\n"
 
 
+def test_a_bundle_carries_kept_packages_and_the_doctor_finds_them(channel: Channel, tmp_path: Path) -> None:
+    flow = lost_world(channel, tmp_path, ("python", "tool", "fast"))
+    assert flow.snapshot().status == 0
+    bundle = tmp_path / "small.envcap"
+    made = flow.run("bundle", flow.lock, "--output", bundle)
+    assert made.status == 0, made.err
+    other = replace(flow, settings={**flow.settings, "ENVCAP_STORE": str(tmp_path / "other")})
+
+    rebuilt = other.run("rebuild", bundle, "--offline", "--json")
+    examined = json.loads(flow.run("doctor", flow.lock, "--json").out)
+
+    assert json.loads(rebuilt.out)["image_id"] == image_id(flow), rebuilt.err
+    assert examined["kept"] == len(kept_hashes(lock_of(flow)))
+    assert not {"python", "tool", "fast"} & {row["name"] for row in examined["findings"]}
+
+
 def test_an_archive_that_only_a_cache_has_is_kept_as_it_is(channel: Channel, locked: Flow, tmp_path: Path) -> None:
     flow = lost_world(channel, tmp_path)
     cache = tmp_path / "pkgs"
