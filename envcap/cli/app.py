@@ -414,6 +414,10 @@ def import_file(
         str,
         typer.Option("--python", help="For a pylock.toml: version or path of the interpreter [default: what fits]."),
     ] = "",
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="NAME", help="Leave out what a pixi.lock builds from a folder (repeatable)."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
         "lockfiles"
     ),
@@ -426,8 +430,8 @@ def import_file(
     from envcap.cli.imports import ImportOptions, import_command  # noqa: PLC0415  # commands load when they run
 
     options = ImportOptions(
-        file=file, name=name, environment=environment, python=python, output=output, suite=suite, offline=offline,
-        store=store, as_json=as_json,
+        file=file, name=name, environment=environment, python=python, without=tuple(without or ()), output=output,
+        suite=suite, offline=offline, store=store, as_json=as_json,
     )  # fmt: skip
     import_command(options)
 

@@ -45,6 +45,7 @@ class ImportOptions:
     name: str
     environment: str
     python: str
+    without: tuple[str, ...]
     output: Path
     suite: str
     offline: bool
@@ -121,7 +122,9 @@ def import_command(options: ImportOptions) -> None:
 def _linked(text: str, options: ImportOptions, platform: str, world: World, talk: Talk) -> Iterator[_Prepared]:
     """Link what a file of conda's world asks for."""
     subdir, warnings = SUBDIRS[platform], []
-    read = read_listing(text, name=options.file.name, subdir=subdir, environment=options.environment)
+    read = read_listing(
+        text, name=options.file.name, subdir=subdir, environment=options.environment, without=options.without
+    )
     if isinstance(read, Listing):
         listing, resolved = read, Resolved(listing=read)
     else:
@@ -165,6 +168,8 @@ def _check_options(options: ImportOptions, *, is_pylock: bool) -> None:
         raise UsageError("`--environment` is for a `pixi.lock`: a `pylock.toml` has one environment")
     if options.python and not is_pylock:
         raise UsageError("`--python` is for a `pylock.toml`: conda's files bring their Python")
+    if options.without and options.file.suffix != ".lock":
+        raise UsageError("`--without` is for a `pixi.lock`, which builds the project itself from its folder")
 
 
 def _finished(lockfile: Lockfile, listing: Listing | None, world: World) -> Lockfile:

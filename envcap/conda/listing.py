@@ -5,7 +5,7 @@ and hold virtual packages (notes/capture.md §3), so that only what is needed is
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from envcap.conda.environment_file import read_environment_file
 from envcap.conda.listed import (
@@ -29,7 +29,9 @@ from envcap.errors import LockfileError
 _PIP = re.compile(r"#\s*pip\s+(?P<name>[A-Za-z0-9._-]+)\s*@\s*(?P<url>\S+?)(?:#sha256=(?P<sha256>[0-9a-f]{64}))?\s*\Z")
 
 
-def read_listing(text: str, *, name: str, subdir: str, environment: str = "") -> Listing | ExactEnvironment:
+def read_listing(
+    text: str, *, name: str, subdir: str, environment: str = "", without: Collection[str] = ()
+) -> Listing | ExactEnvironment:
     """Read a file.
 
     Args:
@@ -37,6 +39,7 @@ def read_listing(text: str, *, name: str, subdir: str, environment: str = "") ->
         name: Its name, for messages.
         subdir: The platform that is wanted, such as `linux-64`.
         environment: Which one of a `pixi.lock`; empty for its default.
+        without: What a `pixi.lock` builds from folders or sources, and shall be left out.
 
     Raises:
         LockfileError: It is in no format that is known, damaged, or for another platform.
@@ -50,9 +53,8 @@ def read_listing(text: str, *, name: str, subdir: str, environment: str = "") ->
         table = document if isinstance(document, Mapping) else {}
         match table:
             case {"environments": Mapping()} | {"version": "4" | "5" | "6" | "7"}:
-                return check_listing(
-                    read_pixi_lock(table, name=name, subdir=subdir, environment=environment), name=name, subdir=subdir
-                )
+                listing = read_pixi_lock(table, name=name, subdir=subdir, environment=environment, without=without)
+                return check_listing(listing, name=name, subdir=subdir)
             case {"dependencies": list()}:
                 found, kind = read_environment_file(table, name=name), "an `environment.yml`"
             case {"package": list(), "version": "1"}:

@@ -6,7 +6,7 @@ version 5 a package says `kind` and `url` or `path`; from 6 on its key is the ki
 of their own. Keys that are not needed are passed over, as rattler does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from envcap.conda.channel import split_url
 from envcap.conda.listed import (
@@ -30,7 +30,9 @@ _KINDS = ("conda", "pypi", "source")
 Row = Mapping[object, object]
 
 
-def read_pixi_lock(document: Row, *, name: str, subdir: str, environment: str) -> Listing:
+def read_pixi_lock(
+    document: Row, *, name: str, subdir: str, environment: str, without: Collection[str] = ()
+) -> Listing:
     """Read one environment.
 
     Args:
@@ -38,6 +40,7 @@ def read_pixi_lock(document: Row, *, name: str, subdir: str, environment: str) -
         name: Its name, for messages.
         subdir: The platform that is wanted, such as `linux-64`.
         environment: Which environment; empty for the default.
+        without: Packages from folders or sources that are left out: as a rule the project itself.
 
     Raises:
         LockfileError: Another version, no such environment or platform, or a package that is no archive of a server.
@@ -60,12 +63,12 @@ def read_pixi_lock(document: Row, *, name: str, subdir: str, environment: str) -
     known = _known(document, name)
     packages: list[ListedPackage] = []
     wheels: list[ListedWheel] = []
-    refused: list[str] = []
+    local: list[str] = []
     for kind, location in entries:
         row = known.get((kind, location), {})
         url = location.removeprefix("direct+")
         if not url.startswith(("http://", "https://", *(("file://",) if kind == "conda" else ()))):
-            refused.append(text_of(row, "name") or _place(kind, location))
+            local.append(text_of(row, "name") or _place(kind, location))
         elif kind == "conda":
             md5, sha256 = text_of(row, "md5"), text_of(row, "sha256")
             packages.append(listed_package(url, md5=md5, sha256=sha256, name=name))
@@ -73,11 +76,13 @@ def read_pixi_lock(document: Row, *, name: str, subdir: str, environment: str) -
             url, _, fragment = url.partition("#")
             sha256 = text_of(row, "sha256") or fragment.removeprefix("sha256=")
             wheels.append(ListedWheel(name=text_of(row, "name"), url=url, sha256=sha256))
-    if refused:
+    if refused := [package for package in local if package not in without]:
         raise LockfileError(
             f"{name} builds from folders or sources: {named(refused)} (expected archives of a server only)",
-            hint=INSTALL_HINT,
+            hint=f"leave it out with `--without {refused[0]}`, or {INSTALL_HINT}",
         )
+    if unknown := sorted(set(without) - set(local)):
+        raise LockfileError(f"{name} builds no {named(unknown)} from a folder or source, so that it can't be left out")
     return Listing(packages=sorted_packages(packages), pip=sorted_wheels(wheels))
 
 

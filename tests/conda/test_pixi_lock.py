@@ -123,6 +123,29 @@ def test_a_direct_url_is_a_url() -> None:
     assert read(direct) == FOUND
 
 
+LOCAL = NEW.replace("VERSION", "6").replace(f"      - pypi: {WHEEL}\n", "      - pypi: ./lab-code\n")
+
+
+def test_the_project_itself_is_left_out_where_that_is_asked() -> None:
+    found = read_listing(LOCAL, name="pixi.lock", subdir="linux-64", without=["lab-code"])
+
+    assert isinstance(found, Listing)
+    assert [package.file for package in found.packages] == ["x-1-0.conda", "y-2-0.tar.bz2"]
+    assert found.pip == ()
+
+
+def test_who_is_not_told_how_to_leave_the_project_out_is_told() -> None:
+    with pytest.raises(LockfileError) as caught:
+        read_listing(LOCAL, name="pixi.lock", subdir="linux-64")
+
+    assert caught.value.hint.startswith("leave it out with `--without lab-code`, or install the file")
+
+
+def test_what_is_no_folder_or_source_cannot_be_left_out() -> None:
+    with pytest.raises(LockfileError, match=r"builds no 'alpha' from a folder or source"):
+        read_listing(NEW.replace("VERSION", "6"), name="pixi.lock", subdir="linux-64", without=["alpha"])
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
