@@ -20,6 +20,7 @@ from envcap.errors import BuildError, LockfileError, MissingArtifactError, Usage
 from envcap.export.conda import check_conda
 from envcap.export.conda_environment import export_environment
 from envcap.export.conda_lock import export_conda_lock
+from envcap.export.cyclonedx import export_cyclonedx
 from envcap.export.explicit import export_explicit
 from envcap.export.pylock import export_pylock
 from envcap.export.requirements import export_requirements
@@ -36,8 +37,10 @@ FILES = {
     "conda-lock": "conda-lock.yml",
     "explicit": "conda-explicit.txt",
     "environment": "environment.yml",
+    "cyclonedx": "cyclonedx.json",
 }
 _OF_CONDA = frozenset({"conda-lock", "explicit", "environment"})
+_OF_PIP = frozenset({"pylock", "requirements"})
 _WHEELS = PurePath("wheels")
 
 
@@ -102,7 +105,7 @@ def check_content(form: str, lockfile: Lockfile) -> None:
     """
     if form in _OF_CONDA:
         check_conda(lockfile, form)
-    elif not lockfile.has_python:
+    elif form in _OF_PIP and not lockfile.has_python:
         raise BuildError(
             f"The lock {lockfile.name!r} is of an environment without Python (expected one for the format {form!r})",
             hint="choose `explicit`, `conda-lock` or `environment`, which hold conda packages",
@@ -114,6 +117,8 @@ def _export(folder: LockFolder, form: str, platform: str, world: World, *, besid
     wheels = _WHEELS if beside else None
     if form in _OF_CONDA:
         return _conda_export(folder, form, platform, world, wheels)
+    if form == "cyclonedx":
+        return export_cyclonedx(folder.lockfile, platform=platform)
     if form == "requirements":
         export = export_requirements(folder.lockfile, platform=platform, wheels=wheels)
     else:
