@@ -39,7 +39,7 @@ IndexOption = Annotated[
 ]
 LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile, its folder or a bundle.")]
 
-_FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit`, `environment` or `cyclonedx`"
+_FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit`, `environment`, `cyclonedx` or `dockerfile`"
 _INTERRUPTED = 130
 _UsageError = typer.BadParameter.__mro__[1]
 """Root of typer's complaints about a command line: click's own class in older releases, a copy of it in newer ones."""

@@ -21,6 +21,7 @@ from envcap.export.conda import check_conda
 from envcap.export.conda_environment import export_environment
 from envcap.export.conda_lock import export_conda_lock
 from envcap.export.cyclonedx import export_cyclonedx
+from envcap.export.dockerfile import check_dockerfile, export_dockerfile
 from envcap.export.explicit import export_explicit
 from envcap.export.pylock import export_pylock
 from envcap.export.requirements import export_requirements
@@ -38,9 +39,10 @@ FILES = {
     "explicit": "conda-explicit.txt",
     "environment": "environment.yml",
     "cyclonedx": "cyclonedx.json",
+    "dockerfile": "Dockerfile",
 }
 _OF_CONDA = frozenset({"conda-lock", "explicit", "environment"})
-_OF_PIP = frozenset({"pylock", "requirements"})
+_OF_PIP = frozenset({"pylock", "requirements", "dockerfile"})
 _WHEELS = PurePath("wheels")
 
 
@@ -110,6 +112,8 @@ def check_content(form: str, lockfile: Lockfile) -> None:
             f"The lock {lockfile.name!r} is of an environment without Python (expected one for the format {form!r})",
             hint="choose `explicit`, `conda-lock` or `environment`, which hold conda packages",
         )
+    elif form == "dockerfile":
+        check_dockerfile(lockfile)
 
 
 def _export(folder: LockFolder, form: str, platform: str, world: World, *, beside: bool) -> Export:
@@ -119,6 +123,8 @@ def _export(folder: LockFolder, form: str, platform: str, world: World, *, besid
         return _conda_export(folder, form, platform, world, wheels)
     if form == "cyclonedx":
         return export_cyclonedx(folder.lockfile, platform=platform)
+    if form == "dockerfile":
+        return export_dockerfile(folder.lockfile, platform=platform, wheels=wheels)
     if form == "requirements":
         export = export_requirements(folder.lockfile, platform=platform, wheels=wheels)
     else:
