@@ -31,8 +31,10 @@ MAX_COMMAND = 60_000
 """Most characters of one RUN: a shell gets it as one argument, of which Linux takes 128 KiB (`MAX_ARG_STRLEN`)."""
 
 _FILES = PurePath("files")
-_APT = "export DEBIAN_FRONTEND=noninteractive && apt-get update && apt-get install --yes --no-install-recommends"
-_APT_END = "&& rm -rf /var/lib/apt/lists/*"
+_APT = """\
+RUN export DEBIAN_FRONTEND=noninteractive && apt-get update \\
+    && apt-get install --yes --no-install-recommends"""
+_APT_END = "    && rm -rf /var/lib/apt/lists/*"
 
 
 def check_dockerfile(lockfile: Lockfile) -> None:
@@ -119,9 +121,9 @@ def _system_stage(lockfile: Lockfile, platform: str) -> Iterator[str]:
     yield "FROM ${BASE} AS system"
     pins = [f"{row.name}={row.version}" for row in lockfile.system if row.platform == platform]
     # The base may have newer ones.
-    yield f"RUN {_APT} --allow-downgrades \\"
+    yield f"{_APT} --allow-downgrades \\"
     yield from (f"      {shlex.quote(pin)} \\" for pin in pins)
-    yield f"    {_APT_END}"
+    yield _APT_END
 
 
 def _build_stage(lockfile: Lockfile, pip: Export, wheels: PurePath | None) -> Iterator[str]:
@@ -129,7 +131,8 @@ def _build_stage(lockfile: Lockfile, pip: Export, wheels: PurePath | None) -> It
     yield ""
     yield "FROM system AS build"
     if lockfile.interpreter.origin == "debian":
-        yield f"RUN {_APT} python3-pip {_APT_END}"
+        yield f"{_APT} python3-pip \\"
+        yield _APT_END
     shared = " --system-site-packages" if lockfile.environment.system_site_packages else ""
     yield f"RUN {python} -m venv --without-pip{shared} /{ENVIRONMENT_ROOT}"
     requirements = list(_requirements(pip.text))
@@ -164,7 +167,7 @@ def _change_commands(changes: Iterable[Patch | CapturedFile]) -> Iterator[str]:
     """Lay kept files over what pip installed. Any path is safe: the shell alone reads what stands in its quotes."""
     for chunk in _chunks([_change_command(change) for change in changes]):
         yield f"RUN --mount=type=bind,source={_FILES},target=/envcap/{_FILES} \\"
-        yield " \\\n && ".join(["    set -e", *chunk])
+        yield " \\\n    && ".join([f"    {chunk[0]}", *chunk[1:]])
 
 
 def _change_command(change: Patch | CapturedFile) -> str:
@@ -183,7 +186,7 @@ def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     length = 0
     for line in lines:
-        # What quoting and joining add is less than twice a line, and 16 characters.
+        # What is not quoted yet holds no quotes (`selection`): quoting and joining add 16 characters at most.
         if chunk and length + len(line.encode()) > MAX_COMMAND:
             yield chunk
             chunk, length = [], 0
