@@ -25,7 +25,7 @@ from envcap.export.result import Export, KeptWheel
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CapturedFile, ImageSettings, Lockfile, Patch
 from envcap.plan import plan_image
-from envcap.recipe import ENVIRONMENT_ROOT
+from envcap.recipe import ENVIRONMENT_ROOT, file_mode
 
 MAX_COMMAND = 60_000
 """Most characters of one RUN: a shell gets it as one argument, of which Linux takes 128 KiB (`MAX_ARG_STRLEN`)."""
@@ -178,8 +178,8 @@ def _change_command(change: Patch | CapturedFile) -> str:
     if change.target:
         parent = shlex.quote(path.rpartition("/")[0])
         return f"mkdir -p {parent} && ln -sfn -- {shlex.quote(change.target)} {target}"
-    mode = "0755" if change.executable else "0644"
-    return f"install -D -m {mode} /envcap/{_FILES}/{change.sha256} {target}"
+    mode = file_mode(change.path, executable=change.executable)
+    return f"install -D -m {mode:04o} /envcap/{_FILES}/{change.sha256} {target}"
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
