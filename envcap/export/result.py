@@ -7,7 +7,7 @@ from envcap.environment import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptWheel:
-    """A captured wheel that an export refers to by its own name.
+    """A captured wheel that an export refers to by its own name, or other kept bytes.
 
     Attributes:
         path: Where the export expects it, relative to its own folder.
@@ -25,7 +25,8 @@ class Export:
     Attributes:
         text: The whole file; lines end with a line feed.
         findings: What the format can't say and what is therefore missing: warnings for the user.
-        wheels: Captured wheels that must be laid beside the file (copied or linked) before it can be installed from.
+        wheels: Captured wheels, and other kept bytes, that must be laid beside the file (copied or linked) before it
+            can be installed from.
     """
 
     text: str
