@@ -5,7 +5,7 @@ packages as channel-mirrors uses them (conda/ceps issue 69), of Debian packages 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -97,12 +97,20 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def lock_manifest(lock: bytes, pieces: Sequence[Piece]) -> bytes:
+def lock_manifest(
+    lock: bytes,
+    pieces: Sequence[Piece],
+    *,
+    subject: Descriptor | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> bytes:
     """Write the manifest of a lock with its pieces: an artifact of its own type.
 
     Args:
         lock: The text of the lockfile.
         pieces: From `bundle_pieces`.
+        subject: The image that it describes, in a registry.
+        annotations: What registries list of it.
     """
     config = Descriptor(media_type=EMPTY_TYPE, digest=Digest.of(EMPTY), size=len(EMPTY))
     first = Descriptor(media_type=LOCK_LAYER, digest=Digest.of(lock), size=len(lock))
@@ -117,6 +125,8 @@ def lock_manifest(lock: bytes, pieces: Sequence[Piece]) -> bytes:
                 *(piece.to_json() for piece in pieces),
             ],
         }
+        | ({"subject": subject.to_json()} if subject else {})
+        | ({"annotations": dict(annotations)} if annotations else {})
     )
 
 

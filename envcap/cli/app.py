@@ -37,7 +37,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 IndexOption = Annotated[
     list[str] | None, typer.Option("--index", metavar="URL", help="Another package index to ask (repeatable).")
 ]
-LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile, its folder or a bundle.")]
+LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile, its folder, a bundle or a reference.")]
+
+PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="Ask the registry over http, without TLS.")]
 
 _FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit`, `environment`, `cyclonedx` or `dockerfile`"
 _INTERRUPTED = 130
@@ -299,7 +301,7 @@ def check(
 
 @app.command()
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="A", help="A lockfile, its folder, or a live environment.")],
+    before: Annotated[Path, typer.Argument(metavar="A", help="A lock as elsewhere, or a live environment.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     whole: Annotated[bool, typer.Option("--all", help="Show every row of long lists.")] = False,
     index: IndexOption = None,
@@ -354,6 +356,73 @@ def export(
     from envcap.cli.export import export_command  # noqa: PLC0415  # commands load when they run
 
     export_command(lock, form, platform=platform, output=output, index=tuple(index or ()), offline=offline, store=store)
+
+
+@app.command()
+def publish(
+    lock: LockArgument,
+    reference: Annotated[str, typer.Argument(metavar="REF", help="Where to: `registry.example.org/lab/ml:TAG`.")],
+    image: Annotated[
+        Path | None, typer.Option("--image", metavar="LAYOUT", help="The image, if it is built [default: build it].")
+    ] = None,
+    no_image: Annotated[bool, typer.Option("--no-image", help="Publish the lock alone.")] = False,
+    with_sources: Annotated[
+        bool, typer.Option("--with-sources", help="Put every file that the lock pins beside it.")
+    ] = False,
+    platform: Annotated[str, typer.Option("--platform", help="Of the image [default: the lock's].")] = "",
+    plain_http: PlainHttpOption = False,
+    index: IndexOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a lock, what is kept with it, its image and its attestations in a registry; the tag comes last."""
+    from envcap.cli.publish import PublishOptions, publish_command  # noqa: PLC0415  # commands load when they run
+
+    options = PublishOptions(
+        lock=lock, reference=reference, image=image, no_image=no_image, with_sources=with_sources, platform=platform,
+        plain_http=plain_http, index=tuple(index or ()), store=store, as_json=as_json,
+    )  # fmt: skip
+    publish_command(options)
+
+
+@app.command()
+def pull(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="What was published: with a tag or a digest.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
+        "lockfiles"
+    ),
+    name: Annotated[str, typer.Option("--name", help="Name of the folder [default: the lock's].")] = "",
+    with_sources: Annotated[
+        bool, typer.Option("--with-sources", help="Take the pinned files that lie with it, too.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace another lock that lies there.")] = False,
+    plain_http: PlainHttpOption = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Get a published lock with what is kept with it and said of it: DIR/NAME/envcap.lock."""
+    from envcap.cli.pull import PullOptions, pull_command  # noqa: PLC0415  # commands load when they run
+
+    options = PullOptions(
+        reference=reference, output=output, name=name, with_sources=with_sources, force=force, plain_http=plain_http,
+        store=store, as_json=as_json,
+    )  # fmt: skip
+    pull_command(options)
+
+
+@app.command()
+def history(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="A repository, or one tag or digest of it.")],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="Check signatures by the keys of this policy.")
+    ] = None,
+    plain_http: PlainHttpOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was published to a repository, who signed it and who rebuilt it to the same image."""
+    from envcap.cli.history import history_command  # noqa: PLC0415  # commands load when they run
+
+    history_command(reference, policy=policy, plain_http=plain_http, as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def bundle_command(options: BundleOptions) -> None:
     """
     started = time.monotonic()
     talk = Talk()
-    folder = open_lock(options.lock)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline)
     output = options.output or Path(f"{folder.lockfile.name}.envcap")
     check_bundle_place(output)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
@@ -73,9 +74,7 @@ def _write(folder: LockFolder, output: Path, options: BundleOptions, world: Worl
     pieces = bundle_pieces(folder.lockfile)
     for _ in range(_REPAIRS):
         try:
-            with talk.step("Fetching") as step:
-                pinned = PinnedArtifacts(world, sources=folder.lockfile.sources, blobs=folder.blobs)
-                pinned.fetch_all([(piece.title.rpartition("/")[2], _pinned(piece)) for piece in pieces], step)
+            fetch_pieces(folder, pieces, world, talk)
             bundle = Bundle(
                 lockfile=folder.lockfile,
                 pieces=pieces,
@@ -93,6 +92,17 @@ def _write(folder: LockFolder, output: Path, options: BundleOptions, world: Worl
         f"The store at {world.store.root} keeps giving damaged objects",
         hint="check the disk, or use another `--store`",
     )
+
+
+def fetch_pieces(folder: LockFolder, pieces: Sequence[Piece], world: World, talk: Talk) -> None:
+    """Have pinned files in the store.
+
+    Raises:
+        MissingArtifactError: One of them can't be had.
+    """
+    with talk.step("Fetching") as step:
+        pinned = PinnedArtifacts(world, sources=folder.lockfile.sources, blobs=folder.blobs)
+        pinned.fetch_all([(piece.title.rpartition("/")[2], _pinned(piece)) for piece in pieces], step)
 
 
 def _pinned(piece: Piece) -> Artifact | SystemPackage:

@@ -58,7 +58,7 @@ def check_command(options: CheckOptions) -> None:
     """
     started = time.monotonic()
     talk = Talk()
-    folder = open_lock(options.lock)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     if options.machine_only or options.gpu or options.driver:
         _check_machine(options, folder, machine, talk)

@@ -66,7 +66,10 @@ def _read(options: DiffOptions, talk: Talk) -> tuple[Lockfile, Lockfile]:
     """Read both sides; a live environment is looked at with the other side's pins of OS packages."""
     paths = (options.before, options.after)
     live = [_is_environment(path) for path in paths]
-    locks = [None if alive else open_lock(path).lockfile for path, alive in zip(paths, live, strict=True)]
+    locks = [
+        None if alive else open_lock(path, store=options.store, offline=options.offline).lockfile
+        for path, alive in zip(paths, live, strict=True)
+    ]
     one, two = (
         lock or _look(path, other, options, talk)
         for lock, path, other in zip(locks, paths, reversed(locks), strict=True)

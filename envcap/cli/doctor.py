@@ -69,10 +69,10 @@ def doctor_command(options: DoctorOptions) -> None:
     """
     started = time.monotonic()
     talk = Talk()
-    folder = open_lock(options.lock)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline)
     if options.fix and folder.bundle:
         raise UsageError(
-            f"`--fix` can't write into {options.lock}, which is a bundle",
+            f"`--fix` can't write into {options.lock}, which is a bundle or lies in a registry",
             hint="make a new bundle from the lock with `envcap bundle`: it holds everything",
         )
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)

@@ -63,7 +63,7 @@ def export_command(
     """
     check_format(form)
     talk = Talk()
-    folder = open_lock(lock)
+    folder = open_lock(lock, store=store, offline=offline)
     with open_world(this_machine(store=store, offline=offline, index=index), held=folder.held) as world:
         export = _export(folder, form, choose_platform(folder.lockfile, platform), world, beside=output is not None)
     for finding in export.findings:

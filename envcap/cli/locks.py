@@ -1,16 +1,36 @@
-"""Opening what a command line calls LOCK: a lockfile, its folder, or a bundle."""
+"""Opening what a command line calls LOCK: a lockfile, its folder, a bundle, or a reference to a registry."""
 
+import os
 from pathlib import Path
 
 from envcap import blobs
 from envcap.blobs import LockFolder
 from envcap.bundle.read import is_bundle, open_bundle
+from envcap.errors import LockfileError
 
 
-def open_lock(path: Path) -> LockFolder:
-    """Read a lock, given as the file, its folder, or a bundle that holds it.
+def open_lock(path: Path, *, store: Path | None = None, offline: bool = False) -> LockFolder:
+    """Read a lock, given as the file, its folder, a bundle that holds it, or where it was published.
+
+    Args:
+        path: A path; if nothing is there, it may be a reference such as `registry.example.org/lab/ml:2026-11`.
+        store: Where the bytes of a published lock go [default: the user's store].
+        offline: Ask no registry.
 
     Raises:
         LockfileError: There is none, or it can't be read.
+        RegistryError: A registry has none, or answers wrongly.
     """
-    return open_bundle(path) if is_bundle(path) else blobs.open_lock(path)
+    if is_bundle(path):
+        return open_bundle(path)
+    if os.path.lexists(path):
+        return blobs.open_lock(path)
+    from envcap.cli.registries import as_reference, open_remote_lock  # noqa: PLC0415  # most locks are files
+
+    if reference := as_reference(path):
+        return open_remote_lock(reference, store=store, offline=offline)
+    try:
+        return blobs.open_lock(path)
+    except LockfileError as error:
+        hint = f"{error.hint}, or a reference with a tag: `registry.example.org/lab/ml:2026-11`"
+        raise LockfileError(error.message, hint=hint) from None

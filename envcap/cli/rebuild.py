@@ -59,9 +59,9 @@ def rebuild_command(options: RebuildOptions) -> None:
     started = time.monotonic()
     check_options(options)
     talk = Talk()
-    folder = open_lock(options.lock)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline)
     if options.record and folder.bundle:
-        raise UsageError(f"`--record` can't write into {options.lock}, which is a bundle")
+        raise UsageError(f"`--record` can't write into {options.lock}, which is a bundle or lies in a registry")
     platform = choose_platform(folder.lockfile, options.platform)
     attest = _attester(options.key, folder, platform, talk) if options.attest and options.key else None
     warn_of_weak_cpu(folder.lockfile, platform, talk)
@@ -98,7 +98,7 @@ def check_level(rebuilt: Rebuilt) -> None:
         )
 
 
-def _attester(key: Path, folder: LockFolder, platform: str, talk: Talk) -> Callable[[Rebuilt], Path]:
+def _attester(key: Path, folder: LockFolder, platform: str, talk: Talk) -> Callable[[Rebuilt], object]:
     """Prepare to attest before anything is built: a passphrase is asked for, and a key that is no use refused, now."""
     from envcap.cli.trust import attest_rebuild, attestable, load_signing_key  # noqa: PLC0415  # seldom asked for
 

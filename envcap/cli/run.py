@@ -63,7 +63,7 @@ def run_command(options: RunOptions) -> NoReturn:
     if options.engine and options.engine not in ENGINES:
         raise UsageError(f"Unknown engine {options.engine!r} (expected `docker` or `podman`)")
     talk, environ = Talk(), dict(os.environ)
-    folder = open_lock(options.lock)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline)
     platform = choose_platform(folder.lockfile, options.platform)
     programs = RealPrograms(environ=environ, search=shutil.which)
     run = _container(options, folder.lockfile)

@@ -29,7 +29,7 @@ def show_command(
         LockfileError: It can't be read.
         EnvcapError: The store can't be opened (`patches` only).
     """
-    folder = open_lock(lock)
+    folder = open_lock(lock, store=store, offline=offline)
     lockfile = folder.lockfile
     if patches:
         found = read_patches(folder, WHOLE, index=index, offline=offline, store=store)
@@ -70,7 +70,7 @@ def show_command(
 
 
 def _attestations(folder: LockFolder) -> list[tuple[str, ...]]:
-    if not (folder.path.parent / ATTESTATIONS).exists():
+    if not folder.bundle and not (folder.path.parent / ATTESTATIONS).exists():
         return []
     from envcap.cli.trust import attestation_rows  # noqa: PLC0415  # most locks have none
 

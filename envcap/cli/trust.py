@@ -1,5 +1,7 @@
 """`envcap sign`, and what other commands do with attestations: make one, list them, hold them against a policy."""
 
+from __future__ import annotations
+
 import getpass
 import json
 import os
@@ -7,9 +9,11 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envcap import __version__
-from envcap.blobs import LockFolder, open_lock
+from envcap.blobs import LockFolder
+from envcap.cli.locks import open_lock
 from envcap.cli.talk import Talk, print_data, visible_lines
 from envcap.errors import DifferenceError, EnvcapError, TrustError, UsageError
 from envcap.lockfile.document import write_lockfile
@@ -31,6 +35,10 @@ from envcap.trust.judge import Attestation, Judgement, judge
 from envcap.trust.keys import MAKE_A_KEY, MAX_KEY, PassphraseError, SigningKey, read_signing_key
 from envcap.trust.policy import MAX_POLICY, Policy, read_policy
 from envcap.trust.statement import Statement, read_statement
+
+if TYPE_CHECKING:
+    from envcap.registry.reference import Reference
+    from envcap.sharing.held import RegistryFiles
 
 _PASSPHRASE = "ENVCAP_KEY_PASSWORD"  # noqa: S105  # the name of a variable
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -56,7 +64,9 @@ def sign_command(lock: Path, key: Path, *, as_json: bool) -> None:
     rows = [("lock", found["lock"]), *((f"image {row}", image) for row, image in sorted(facts.expected.items()))]
     rows += [("signature", found["signature"]), ("key", found["key"]), ("public key", found["public_key"])]
     print_data(visible_lines(table(rows)))
-    talk.say("Signed. Next: commit it with the lock; others name the public key in the policy of `envcap verify`")
+    talk.say(
+        f"Signed. {'Others' if _remote(folder) else 'Next: commit it with the lock; others'} name the public key in the policy of `envcap verify`"
+    )
 
 
 def signable(folder: LockFolder) -> LockFacts:
@@ -65,7 +75,11 @@ def signable(folder: LockFolder) -> LockFacts:
     Raises:
         TrustError: The file is not as envcap writes it, so its own hash would not be the one that is signed.
     """
-    if folder.path.read_bytes() != write_lockfile(folder.lockfile).encode():
+    remote = _remote(folder)
+    if folder.bundle and not remote:
+        raise TrustError(f"{folder.path} is a bundle, which is never changed", hint="sign the lock it was made from")
+    text = remote.lock.text if remote else folder.path.read_bytes()
+    if text != write_lockfile(folder.lockfile).encode():
         raise TrustError(
             f"{folder.path} is not laid out as envcap writes it (expected its exact text, which is signed)",
             hint="restore it from git, or take the snapshot again",
@@ -89,11 +103,12 @@ def attestable(folder: LockFolder, platform: str) -> LockFacts:
     return facts
 
 
-def attest_rebuild(folder: LockFolder, facts: LockFacts, rebuilt: Rebuilt, key: SigningKey) -> Path:
-    """Say what a rebuild gave, in a file beside the lock.
+def attest_rebuild(folder: LockFolder, facts: LockFacts, rebuilt: Rebuilt, key: SigningKey) -> Path | Reference:
+    """Say what a rebuild gave, where the lock is.
 
     Raises:
         TrustError: It can't be written.
+        RegistryError: The registry doesn't take it.
     """
     image = rebuilt.image
     statement = rebuild_statement(
@@ -102,9 +117,39 @@ def attest_rebuild(folder: LockFolder, facts: LockFacts, rebuilt: Rebuilt, key: 
     return write_signed(folder, statement, key)
 
 
-def write_signed(folder: LockFolder, statement: Statement, key: SigningKey) -> Path:
-    """Sign a statement into a file beside the lock."""
-    return write_attestation(folder.path, statement, key.public, seal(statement, key))
+def write_signed(folder: LockFolder, statement: Statement, key: SigningKey) -> Path | Reference:
+    """Sign a statement into a file beside the lock, or attach it to a published lock; tell where it is."""
+    data = seal(statement, key)
+    if remote := _remote(folder):
+        from envcap.sharing.publish import attach_attestation  # noqa: PLC0415  # only for a lock in a registry
+
+        return attach_attestation(remote.connection, remote.lock, data)
+    return write_attestation(folder.path, statement, key.public, data)
+
+
+def attestations_of(folder: LockFolder) -> tuple[Attestation, ...]:
+    """Read what is said of a lock, beside it or in its registry; nothing is checked yet.
+
+    Raises:
+        TrustError: The folder can't be read.
+        RegistryError: The registry doesn't answer, or answers wrongly.
+    """
+    if remote := _remote(folder):
+        from envcap.sharing.find import find_attestations  # noqa: PLC0415  # only for a lock in a registry
+
+        found, passed = find_attestations(remote.connection, remote.lock)
+        for reason in passed:
+            Talk().warn(f"An attestation was passed over: {reason}")
+        return found
+    return read_attestations(folder.path)
+
+
+def _remote(folder: LockFolder) -> RegistryFiles | None:
+    if folder.bundle is None:
+        return None
+    from envcap.cli.registries import remote_files  # noqa: PLC0415  # only for a lock in a registry
+
+    return remote_files(folder)
 
 
 def load_signing_key(path: Path, talk: Talk) -> SigningKey:
@@ -135,8 +180,8 @@ def check_policy(folder: LockFolder, path: Path) -> Judgement:
     Raises:
         TrustError: The policy, a key that it names or an attestation can't be read.
     """
-    policy = _read_policy(path)
-    return judge(policy, read_attestations(folder.path), lock_facts(folder.lockfile))
+    policy = load_policy(path)
+    return judge(policy, attestations_of(folder), lock_facts(folder.lockfile))
 
 
 def refuse_unmet(judgement: Judgement, folder: LockFolder, path: Path) -> None:
@@ -183,7 +228,7 @@ def attestation_rows(folder: LockFolder) -> list[tuple[str, ...]]:
         TrustError: The folder can't be read.
     """
     facts = lock_facts(folder.lockfile)
-    return [_row(attestation, facts) for attestation in read_attestations(folder.path)]
+    return [_row(attestation, facts) for attestation in attestations_of(folder)]
 
 
 def _row(attestation: Attestation, facts: LockFacts) -> tuple[str, ...]:
@@ -201,7 +246,12 @@ def _row(attestation: Attestation, facts: LockFacts) -> tuple[str, ...]:
     return attestation.name, kind, key_name(bundle.hint), ", ".join(filter(None, (what, about)))
 
 
-def _read_policy(path: Path) -> Policy:
+def load_policy(path: Path) -> Policy:
+    """Read a policy and the key files that it names.
+
+    Raises:
+        TrustError: One of them can't be read.
+    """
     try:
         return read_policy(_read_small(path, MAX_POLICY), read_key=_key_files(path.parent))
     except TrustError as error:

@@ -49,7 +49,7 @@ def verify_command(
     if not image and policy is None:
         raise UsageError("Nothing to verify: name an IMAGE, a `--policy`, or both", hint="see `envcap verify --help`")
     talk = Talk()
-    folder = open_lock(lock)
+    folder = open_lock(lock, store=store, offline=offline)
     held = _hold_policy(folder, policy, last=not image, as_json=as_json) if policy else {}
     if not image:
         return

@@ -49,6 +49,11 @@ SOURCES = frozenset({"simple-index", "conda-channel", "debian", "local", "python
 INTERPRETERS = frozenset({"debian", "standalone", "captured", "conda"})
 
 
+def is_lock_name(name: str) -> bool:
+    """Tell whether a text can be the name of a lock, and so of its folder."""
+    return _NAME.match(name) is not None
+
+
 def check_lockfile(lockfile: Lockfile) -> None:
     """Refuse a lock whose values are not what envcap writes.
 

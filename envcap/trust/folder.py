@@ -58,8 +58,17 @@ def write_attestation(lock: Path, statement: Statement, key: PublicKey, data: by
     Raises:
         TrustError: It can't be written.
     """
+    return keep_attestation(lock, file_name(statement, key), data)
+
+
+def keep_attestation(lock: Path, name: str, data: bytes) -> Path:
+    """Lay an attestation beside a lockfile under a name that was checked, whole or not at all.
+
+    Raises:
+        TrustError: It can't be written.
+    """
     folder = lock.parent / ATTESTATIONS
-    path = folder / file_name(statement, key)
+    path = folder / name
     staging = folder / f".{path.name}.{os.getpid()}"
     try:
         folder.mkdir(exist_ok=True)
@@ -80,11 +89,16 @@ def write_attestation(lock: Path, statement: Statement, key: PublicKey, data: by
 
 def key_name(hint: str) -> str:
     """Name a key shortly, from its hint in a bundle; `?` if that is no hash."""
+    return (hint_digest(hint) or "?")[:_SHORT]
+
+
+def hint_digest(hint: str) -> str | None:
+    """Give the hash of a key, hex, from its hint in a bundle, or None if that is no hash."""
     try:
         found = base64.b64decode(hint, validate=True)
     except ValueError:
         found = b""
-    return found.hex()[:_SHORT] if len(found) == _HASH else "?"
+    return found.hex() if len(found) == _HASH else None
 
 
 def file_name(statement: Statement, key: PublicKey) -> str:
