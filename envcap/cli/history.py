@@ -11,6 +11,7 @@ from envcap.errors import RegistryError
 from envcap.lockfile.document import environment_digest
 from envcap.registry.reference import Reference
 from envcap.render import columns, counted
+from envcap.sharing.artifact import Claim
 from envcap.sharing.history import Entry, Said, list_history
 from envcap.trust.claims import MATCH
 from envcap.trust.judge import Finding, Judgement, judge
@@ -63,7 +64,7 @@ def _entry_text(entry: Entry, judgement: Judgement | None) -> str:
             ("environment", f"{environment_digest(lock.lockfile)} ({lock.lockfile.name})"),
         ]
         lines += [f"  {name:13}{value}" for name, value in rows]
-        agreeing = len({row.claim.key for row in entry.said if _is_match(row)})
+        agreeing = len({row.claim.key for row in entry.said if row.claim and _is_match(row.claim)})
         if agreeing and judgement is None:
             lines.append(f"  {'rebuilt':13}to the same image by {counted(agreeing, 'key')}, not checked")
     if entry.refusal:
@@ -79,8 +80,8 @@ def _entry_text(entry: Entry, judgement: Judgement | None) -> str:
     return "\n".join(lines)
 
 
-def _is_match(row: Said) -> bool:
-    return row.claim is not None and row.claim.rebuild is not None and row.claim.rebuild.level == MATCH
+def _is_match(claim: Claim) -> bool:
+    return claim.rebuild is not None and claim.rebuild.level == MATCH
 
 
 def _unchecked(row: Said) -> tuple[str, str, str]:

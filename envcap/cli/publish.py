@@ -70,8 +70,8 @@ def publish_command(options: PublishOptions) -> None:
         EnvcapError: Something can't be had, built or sent.
     """
     started = time.monotonic()
-    if options.image and options.no_image:
-        raise UsageError("`--image` and `--no-image` exclude each other")
+    if options.no_image and (options.image or options.platform):
+        raise UsageError("`--no-image` excludes `--image` and `--platform`")
     reference = check_target(Reference.parse(options.reference))
     talk = Talk()
     folder = open_lock(options.lock, store=options.store)
@@ -245,4 +245,4 @@ def _report(
     how = f"{counted(sent, 'blob')} sent" if moved else "The registry had all of it"
     how += f", {mounted} taken from other repositories" if mounted else ""
     tag = "the tag is set" if published.is_news else "the tag named it before"
-    talk.say(f"{how}, {tag}: {seconds:.1f} s. Next, for good: envcap rebuild {reference.name}@{root}")
+    talk.say(f"{how}, {tag}: {seconds:.1f} s. Next, for good: envcap rebuild {reference.name}@{lock}")

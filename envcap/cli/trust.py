@@ -64,9 +64,8 @@ def sign_command(lock: Path, key: Path, *, as_json: bool) -> None:
     rows = [("lock", found["lock"]), *((f"image {row}", image) for row, image in sorted(facts.expected.items()))]
     rows += [("signature", found["signature"]), ("key", found["key"]), ("public key", found["public_key"])]
     print_data(visible_lines(table(rows)))
-    talk.say(
-        f"Signed. {'Others' if _remote(folder) else 'Next: commit it with the lock; others'} name the public key in the policy of `envcap verify`"
-    )
+    after = "Others" if _remote(folder) else "Next: commit it with the lock; others"
+    talk.say(f"Signed. {after} name the public key in the policy of `envcap verify`")
 
 
 def signable(folder: LockFolder) -> LockFacts:

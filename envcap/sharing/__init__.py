@@ -5,7 +5,7 @@
     ├── …sigstore.bundle.v0.3+json                signatures and rebuilds; their `subject` is what the tag names
     └── :2026-11.envcap                           a tag of the lock that this tag means, should an image have several
 
-`artifact` says what is stored, `publish` stores it, `find` finds it, `held` gives its bytes to a rebuild, `history` lists
-it. Everything is deterministic: who publishes the same lock makes the same digests.
+`artifact` says what is stored, `publish` stores it, `find` finds it, `held` gives its bytes to a rebuild, `history`
+lists it. Everything is deterministic: who publishes the same lock makes the same digests.
 Source: OCI image-spec 1.1, manifest.md ("Guidelines for Artifact Usage"); distribution-spec 1.1, "Listing Referrers".
 """

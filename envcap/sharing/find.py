@@ -1,7 +1,7 @@
 """Finding a lock in a registry, and what is said of it. A tag is resolved once; nothing is believed unhashed.
 
-Whoever may push to a repository may attach what they like to an image: a lock is found by the tag's own lock, else as the
-only one that refers to the image. Two different ones are refused, and named.
+Whoever may push to a repository may attach what they like to an image: a lock is found by the tag's own lock, else as
+the only one that refers to the image. Two different ones are refused, and named.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What was published to a repository: tags, the locks that they mean, and what is said of each.
 
-Source: OCI distribution-spec 1.1, "Listing Tags". A registry keeps no time and no names of publishers: who vouches for a
-lock is known by signatures alone.
+Source: OCI distribution-spec 1.1, "Listing Tags". A registry keeps no time and no names of publishers: who vouches for
+a lock is known by signatures alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,8 @@
 """Publishing a lock: what it needs first, the tag last. The tag is the commit point.
 
-Order: the image and its layers, the lock's bytes, the lock, attestations, the lock's own tag, the tag. Whoever is killed
-on the way leaves blobs and manifests that nothing names yet, and what the tag named before; the next run goes on there.
-What the registry has is asked for (HEAD) and not sent again.
+Order: the image and its layers, the lock's bytes, the lock, attestations, the lock's own tag, the tag. Whoever is
+killed on the way leaves blobs and manifests that nothing names yet, and what the tag named before; the next run goes on
+there. What the registry has is asked for (HEAD) and not sent again.
 """
 
 from collections.abc import Callable, Sequence
