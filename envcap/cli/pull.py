@@ -1,6 +1,7 @@
 """`envcap pull`: parse, find a published lock, and write its folder, whole or not at all."""
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +26,11 @@ from envcap.sharing.find import FoundLock, find_lock
 from envcap.sharing.history import Said, claims_of
 from envcap.store import open_store
 from envcap.store.blobs import BlobStore
+from envcap.trust import ATTESTATIONS
 from envcap.trust.claims import lock_facts
 from envcap.trust.folder import keep_attestation
+
+_SHORT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +131,18 @@ def _write(
         if row.claim is None:
             talk.warn(f"{row.attestation.name} is passed over: {row.refusal}")
             continue
-        keep_attestation(folder / LOCK_NAME, row.claim.file_name, row.attestation.data)
+        name = _free_name(folder / ATTESTATIONS, row.claim.file_name, row.attestation.data)
+        keep_attestation(folder / LOCK_NAME, name, row.attestation.data)
         kept.append(row)
     return kept
+
+
+def _free_name(folder: Path, name: str, data: bytes) -> str:
+    """Choose a file's name: whoever may push can name another's key, and must not replace what that key signed."""
+    path = folder / name
+    if not os.path.lexists(path) or (path.is_file() and path.read_bytes() == data):
+        return name
+    return f"{path.stem}-{Digest.of(data).hex[:_SHORT]}.json"
 
 
 def _copy(store: BlobStore, digest: Digest, file: BinaryIO) -> None:
