@@ -103,8 +103,20 @@ class RegionStream(io.RawIOBase):
     def __init__(self, reader: RandomAccess, offset: int, size: int) -> None:
         super().__init__()
         self._reader = reader
-        self._offset = offset
+        self._start = self._offset = offset
         self._end = offset + size
+
+    def seekable(self) -> bool:
+        """Tell that it has a position that can be set."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set the position, never before the region."""
+        origin = {io.SEEK_SET: self._start, io.SEEK_CUR: self._offset, io.SEEK_END: self._end}[whence]
+        if origin + offset < self._start:
+            raise ValueError(f"negative seek position {origin + offset - self._start}")
+        self._offset = min(origin + offset, self._end)
+        return self._offset - self._start
 
     def readable(self) -> bool:
         """Tell that it can be read."""

@@ -57,6 +57,16 @@ def test_short_read_is_a_truncated_archive() -> None:
         read_exactly(MemoryReader(b"abc"), 1, 4, archive="x")
 
 
+def test_a_region_is_sought_in_and_never_left() -> None:
+    stream = RegionStream(MemoryReader(b"0123456789"), 2, 5)
+    assert (stream.seekable(), stream.seek(3), stream.read()) == (True, 3, b"56")
+    assert (stream.seek(-2, io.SEEK_END), stream.read(1)) == (3, b"5")
+    assert (stream.seek(-4, io.SEEK_CUR), stream.read()) == (0, b"23456")
+    assert (stream.seek(99), stream.read()) == (5, b"")
+    with pytest.raises(ValueError, match="negative seek position -1"):
+        stream.seek(-1)
+
+
 def test_region_stream_ends_where_the_region_ends() -> None:
     stream = io.BufferedReader(RegionStream(MemoryReader(b"0123456789"), 2, 5))
     assert stream.read(3) == b"234"

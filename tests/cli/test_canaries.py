@@ -22,6 +22,8 @@ from tests.cli.canaries import (
     unpacked,
 )
 from tests.flow import Answer, Flow, make_flow
+from tests.registry import fake_registry
+from tests.registry.fake_registry import FakeRegistry
 from tests.sources.index_server import Fault, serve
 
 
@@ -92,6 +94,36 @@ def test_no_secret_reaches_lock_blobs_exports_image_store_or_output(world: tuple
         if path.is_file():
             home = HOME_NAME.encode()
             assert not any(home in text for text in unpacked(path.read_bytes())), path
+
+
+def test_no_secret_reaches_a_registry_that_a_lock_is_published_to(world: tuple[Flow, GuardedIndex]) -> None:
+    flow, server = world
+    index = command_line_index(server)
+    assert flow.snapshot("--index", index).status == 0
+    login = f"ada:{CANARIES['Docker']}"
+    with fake_registry.serve(FakeRegistry(login=login, tokens=True)) as registry:
+        auths = {"auths": {registry.host: {"auth": base64.b64encode(login.encode()).decode()}}}
+        (flow.home / ".docker/config.json").write_text(json.dumps(auths))
+        ref = f"{registry.host}/lab/ml:1"
+        answers = [
+            flow.run("publish", flow.lock, ref, "--with-sources", "--index", index),
+            flow.run("publish", flow.lock, ref, "--json", "--index", index),
+            flow.run("pull", ref, "--output", flow.root / "pulled"),
+            flow.run("history", ref),
+            flow.run("show", ref),
+        ]
+        assert [answer.status for answer in answers] == [0] * len(answers), [answer.err for answer in answers]
+        assert any(asked.authorization.startswith("Bearer ") for asked in registry.asked)  # the login was used
+        registry.always.append(("GET", "/manifests/", fake_registry.Fault(status=403)))
+        answers.append(flow.run("pull", ref))
+        assert answers[-1].status == 1
+        stored = [*registry.blobs["lab/ml"].values(), *(data for _, data in registry.manifests.values())]
+    assert said(*answers) == []
+    assert leaks_below(flow.root / "pulled") == {}
+    for data in stored:
+        texts = list(unpacked(data))
+        assert [leak for text in texts for leak in find_leaks(text)] == []
+        assert not any(HOME_NAME.encode() in text for text in texts)
 
 
 def test_no_failure_of_a_snapshot_shows_a_secret(world: tuple[Flow, GuardedIndex]) -> None:
