@@ -37,9 +37,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 IndexOption = Annotated[
     list[str] | None, typer.Option("--index", metavar="URL", help="Another package index to ask (repeatable).")
 ]
+PlainHttpOption = Annotated[
+    bool, typer.Option("--plain-http", help="Ask the registry over http (this machine's are tried so anyway).")
+]
 LockArgument = Annotated[Path, typer.Argument(metavar="LOCK", help="A lockfile, its folder, a bundle or a reference.")]
-
-PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="Ask the registry over http, without TLS.")]
 
 _FORMATS = "`pylock`, `requirements`, `conda-lock`, `explicit`, `environment`, `cyclonedx` or `dockerfile`"
 _INTERRUPTED = 130

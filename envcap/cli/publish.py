@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from platformdirs import user_cache_path
+
 from envcap.blobs import LockFolder
 from envcap.bundle.contents import BLOB_LAYER, Piece, bundle_pieces
 from envcap.cli.bundle import fetch_pieces
@@ -104,7 +106,7 @@ class _Publisher:
         self._world = world
         self._connection = connection
         self._talk = talk
-        self._journal = FileJournal(world.store.root / "uploads")
+        self._journal = FileJournal(user_cache_path("envcap") / "uploads")
 
     def publish(self, said: tuple[tuple[bytes, Claim], ...]) -> tuple[Published, list[Outcome]]:
         """Send all of it; what turns out to be damaged in the store is made anew."""
