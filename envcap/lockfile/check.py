@@ -51,7 +51,7 @@ INTERPRETERS = frozenset({"debian", "standalone", "captured", "conda"})
 
 def is_lock_name(name: str) -> bool:
     """Tell whether a text can be the name of a lock, and so of its folder."""
-    return _NAME.match(name) is not None
+    return NAME.match(name) is not None
 
 
 def check_lockfile(lockfile: Lockfile) -> None:
