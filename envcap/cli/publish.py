@@ -2,12 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from platformdirs import user_cache_path
 
@@ -21,7 +21,7 @@ from envcap.cli.registries import open_registry
 from envcap.cli.talk import Talk, print_data
 from envcap.cli.trust import attestations_of
 from envcap.digest import Digest
-from envcap.errors import DifferenceError, TrustError, UsageError
+from envcap.errors import DifferenceError, DigestError, TrustError, UsageError
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Expected, Lockfile
 from envcap.oci.contents import FoundImage, open_image
@@ -45,6 +45,8 @@ from envcap.sharing.publish import (
 )
 from envcap.trust.claims import lock_facts
 from envcap.world import World, open_world
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ class _Publisher:
         self._world = world
         self._connection = connection
         self._talk = talk
+        self._opened: set[Digest] = set()
         self._journal = FileJournal(user_cache_path("envcap") / "uploads")
 
     def publish(self, said: tuple[tuple[bytes, Claim], ...]) -> tuple[Published, list[Outcome]]:
@@ -130,7 +133,21 @@ class _Publisher:
                 )
             return published, [*outcomes, *published.outcomes]
 
-        return repairing(attempt, self._world, self._talk)
+        return repairing(partial(self._blaming, attempt), self._world, self._talk)
+
+    def _blaming(self, attempt: Callable[[], T]) -> T:
+        """Try; if bytes were not those of their digest, find which object of the store is damaged.
+
+        Raises:
+            DamagedObjectError: One is; it was set aside, and the next attempt makes it anew.
+            DigestError: None is.
+        """
+        try:
+            return attempt()
+        except DigestError:
+            for digest in self._opened:
+                self._world.store.blobs.verified(digest)
+            raise
 
     def _image(self, lockfile: Lockfile) -> tuple[Manifest, tuple[Outcome, ...]]:
         """Have the image in the registry: as it is there, from a layout, or built."""
@@ -156,11 +173,13 @@ class _Publisher:
             lockfile, blobs=self._folder.blobs, platform=platform, world=self._world, talk=self._talk
         )
         check_level(rebuilt)
+        self._opened |= {layer.digest for layer in rebuilt.image.layers}
         yield rebuilt.image
 
     def _pieces(self, pieces: tuple[Piece, ...]) -> OpenPiece:
         """Have the pinned files in the store."""
         fetch_pieces(self._folder, pieces, self._world, self._talk)
+        self._opened |= {Digest(piece.sha256) for piece in pieces}
         return lambda piece: self._world.store.blobs.open(Digest(piece.sha256))
 
 
@@ -237,6 +256,7 @@ def _report(
             "sent": sent,
             "mounted": mounted,
             "moved_tag": published.is_news,
+            "before": str(published.before) if published.before else None,
         }
         print_data(json.dumps(found))
         return
@@ -247,4 +267,6 @@ def _report(
     how = f"{counted(sent, 'blob')} sent" if moved else "The registry had all of it"
     how += f", {mounted} taken from other repositories" if mounted else ""
     tag = "the tag is set" if published.is_news else "the tag named it before"
+    if published.is_news and published.before:
+        tag = f"the tag, which named {published.before}, is moved"
     talk.say(f"{how}, {tag}: {seconds:.1f} s. Next, for good: envcap rebuild {reference.name}@{lock}")

@@ -80,13 +80,18 @@ class Published:
         root: Digest of what the tag names: of the image, else of the lock.
         lock: Digest of the lock's artifact.
         outcomes: How each blob came there; none if the registry had all before.
-        is_news: Whether the tag named something else before.
+        before: What the tag named before, or None.
     """
 
     root: Digest
     lock: Digest
     outcomes: tuple[Outcome, ...]
-    is_news: bool
+    before: Digest | None
+
+    @property
+    def is_news(self) -> bool:
+        """Tell whether the tag was set."""
+        return self.before != self.root
 
 
 def check_target(reference: Reference) -> Reference:
@@ -177,7 +182,7 @@ def send_lock(
         root=root.descriptor.digest,
         lock=lock.descriptor.digest,
         outcomes=outcomes,
-        is_news=before != root.descriptor.digest,
+        before=before,
     )
 
 

@@ -1,6 +1,7 @@
 """Publishing, pulling, listing and using locks by the command line, against a registry in this process."""
 
 import base64
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from envcap.blobs import open_lock
+from envcap.cli.machine import this_machine
+from envcap.cli.registries import PLAIN_HTTP_VARIABLE, open_registry
 from tests.cli.refusals import check_refusal, state
 from tests.flow import Flow
 from tests.registry.fake_registry import FakeRegistry, Fault, serve
@@ -184,6 +187,53 @@ def test_an_image_that_is_built_is_published_as_it_is(flow: Flow, tmp_path: Path
     assert lone["image"] is None
     assert lone["digest"] == lone["lock"]
     assert flow.run("pull", f"{registry.host}/d:1", "--output", tmp_path / "got").status == 0
+
+
+@pytest.mark.parametrize("what", ["layer", "wheel"])
+def test_what_is_damaged_in_the_store_is_made_anew_and_never_published(
+    what: str, flow: Flow, tmp_path: Path, ref: str, registry: FakeRegistry
+) -> None:
+    store = ("--store", tmp_path / "store")
+    built = json.loads(flow.run("rebuild", tmp_path / "lock", "--json", *store).out)
+    lockfile = open_lock(tmp_path / "lock").lockfile
+    layers = sorted(built["layers"], key=lambda row: row["size"])
+    name = layers[-1]["digest"][7:] if what == "layer" else lockfile.packages[-1].artifacts[0].sha256
+    damaged = tmp_path / "store" / "blobs" / "sha256" / name[:2] / name
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes()[::-1])
+    done = flow.run("publish", tmp_path / "lock", ref, "--with-sources", "--json", *store)
+    assert done.status == 0, done.err
+    assert "it is made anew" in done.err
+    assert json.loads(done.out)["image"] == built["manifest"]
+    for digest, data in registry.blobs["lab/ml"].items():
+        assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_a_tag_that_is_moved_says_what_it_named(flow: Flow, tmp_path: Path, ref: str) -> None:
+    first = publish(flow, tmp_path, ref)
+    moved = flow.run("publish", tmp_path / "lock", ref, "--no-image")
+    assert f"the tag, which named {first['image']}, is moved" in moved.err
+    assert (first["before"], publish(flow, tmp_path, ref)["moved_tag"]) == (None, True)
+
+
+def test_a_published_lock_is_published_elsewhere(flow: Flow, tmp_path: Path, ref: str) -> None:
+    assert flow.run("sign", tmp_path / "lock", "--key", tmp_path / "alice").status == 0
+    found = publish(flow, tmp_path, ref, "--with-sources")
+    with serve(FakeRegistry(referrers=True)) as other:
+        nowhere = {"PIP_FIND_LINKS": str(tmp_path / "none"), "ENVCAP_DEBIAN_MIRROR": (tmp_path / "none").as_uri()}
+        far = replace(flow, settings=nowhere)
+        target = f"{other.host}/copy:1"
+        copied = far.run("publish", ref, target, "--with-sources", "--store", tmp_path / "far", "--json")
+        assert copied.status == 0, copied.err
+        again = json.loads(copied.out)
+        assert [again[name] for name in ("image", "lock", "attestations")] == [found["image"], found["lock"], 1]
+
+
+def test_only_registries_that_are_named_are_asked_over_http(tmp_path: Path) -> None:
+    machine = replace(this_machine(store=tmp_path), environ={PLAIN_HTTP_VARIABLE: "a.example.org:5000,b.example.org"})
+    for host, scheme in (("a.example.org:5000", "http"), ("b.example.org", "http"), ("c.example.org", "https")):
+        with open_registry(host, machine) as connection:
+            assert connection.base == f"{scheme}://{host}"
 
 
 def test_an_image_of_another_lock_is_refused(flow: Flow, tmp_path: Path, ref: str, registry: FakeRegistry) -> None:
