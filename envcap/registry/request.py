@@ -131,7 +131,7 @@ def describe(error: Exception) -> str:
 
 def _reach_hint(error: Exception, host: str) -> str:
     if is_not_tls(error):
-        return "if this registry has no TLS and the network is yours, say `--plain-http`"
+        return f"if it has no TLS and the network is yours, say `--plain-http`, or set ENVCAP_PLAIN_HTTP={host}"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return f"put the registry's CA certificate into /etc/docker/certs.d/{host}/ca.crt"
     return OFFLINE_HINT
