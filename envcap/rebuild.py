@@ -8,10 +8,12 @@ from envcap.digest import Digest
 from envcap.errors import BuildError, UsageError
 from envcap.lockfile.model import Expected, Lockfile
 from envcap.materials import ArtifactMaterials
-from envcap.oci.image import Image
+from envcap.oci.image import Image, Layer
+from envcap.offered import OfferedLayers, take_offered
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import COMPRESSOR
+from envcap.registry.offer import Offer
 from envcap.verify import Level
 from envcap.world import Reporter, World
 
@@ -24,15 +26,28 @@ class Rebuilt:
         image: The image, its blobs in the store.
         expected: What the lock expects on its platform, if it says.
         level: How much of that was reached; None without an expectation.
+        taken: Layers that a registry gave.
+        problems: Why it gave no others, a sentence each.
+        built: False where a registry had the expected image, so that nothing was built or taken.
     """
 
     image: Image
     expected: Expected | None
     level: Level | None
+    taken: tuple[Layer, ...] = ()
+    problems: tuple[str, ...] = ()
+    built: bool = True
 
 
 def rebuild_lock(
-    lockfile: Lockfile, *, blobs: Path, platform: str, world: World, talk: Reporter, ready: Ready = ignore
+    lockfile: Lockfile,
+    *,
+    blobs: Path,
+    platform: str,
+    world: World,
+    talk: Reporter,
+    ready: Ready = ignore,
+    offer: Offer | None = None,
 ) -> Rebuilt:
     """Fetch what a lock pins and build its image into the store.
 
@@ -43,6 +58,7 @@ def rebuild_lock(
         world: This machine.
         talk: Shows progress.
         ready: Given each layer once it is in the store.
+        offer: The expected image in a registry, whose layers are taken rather than built.
 
     Raises:
         EnvcapError: Something pinned is gone, damaged or hostile, or the store can't be written.
@@ -50,12 +66,35 @@ def rebuild_lock(
     plan = plan_image(lockfile, platform)
     pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
     materials = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
+    offered = OfferedLayers()
+    if offer is not None:
+        with talk.step("Taking layers") as step:
+            offered = take_offered(plan, materials, offer, world.store, progress=step)
     with talk.step("Fetching") as step:
-        pinned.prefetch(unknown_layers(plan, materials, world.store), step)
+        pinned.prefetch(unknown_layers(plan, materials, world.store, taken=offered.taken), step)
     with talk.step("Building") as step:
-        image = build_image(plan, materials, world.store, jobs=world.machine.jobs, progress=step, ready=ready)
-    expected = next((row for row in lockfile.expected if row.platform == platform), None)
-    return Rebuilt(image=image, expected=expected, level=reached_level(image, expected) if expected else None)
+        image = build_image(
+            plan,
+            materials,
+            world.store,
+            jobs=world.machine.jobs,
+            progress=step,
+            ready=ready,
+            taken=offered.taken,
+        )
+    expected = expected_on(lockfile, platform)
+    return Rebuilt(
+        image=image,
+        expected=expected,
+        level=reached_level(image, expected) if expected else None,
+        taken=tuple(offered.taken.values()),
+        problems=offered.problems,
+    )
+
+
+def expected_on(lockfile: Lockfile, platform: str) -> Expected | None:
+    """Tell what a lock expects on a platform, if it says."""
+    return next((row for row in lockfile.expected if row.platform == platform), None)
 
 
 def reached_level(image: Image, expected: Expected) -> Level:

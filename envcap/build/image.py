@@ -6,7 +6,7 @@ to the store in one pass. `build_image` writes blobs, `predict_image` only the d
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,12 +58,19 @@ class _Built:
     digest: Digest | None
     size: int
     tar_size: int
-    files: Digest
-    """Blob that lists the layer's regular files, empty for all but packages."""
+    files: Digest | None
+    """Blob that lists the layer's regular files, empty for all but packages; None for a layer that was taken."""
 
 
 def build_image(
-    plan: ImagePlan, materials: Materials, store: Store, *, jobs: int, progress: Progress, ready: Ready = ignore
+    plan: ImagePlan,
+    materials: Materials,
+    store: Store,
+    *,
+    jobs: int,
+    progress: Progress,
+    ready: Ready = ignore,
+    taken: Mapping[int, Layer] | None = None,
 ) -> Image:
     """Build an image into the store.
 
@@ -74,6 +81,8 @@ def build_image(
         jobs: Layers built at a time.
         progress: Told of each finished layer.
         ready: Given each finished layer.
+        taken: Layers that are not built but had from elsewhere, their blobs in the store, by their place in the plan.
+            Where one of packages is among them, so is the last: its RECORDs follow from the files of all packages.
 
     Raises:
         EnvcapError: An artifact is missing, damaged or hostile, or the store can't be written.
@@ -86,8 +95,12 @@ def build_image(
         layers.append(Layer(diff_id=row.diff_id, digest=row.digest, size=row.size, what=plan.what))
         ready(layers[-1])
 
-    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, finished=finished)
-    config = image_config(plan.platform, [row.diff_id for row in built], _settings(plan), epoch=plan.epoch)
+    had = {
+        place: _Built(diff_id=layer.diff_id, digest=layer.digest, size=layer.size, tar_size=0, files=None)
+        for place, layer in (taken or {}).items()
+    }
+    built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, finished=finished, had=had)
+    config = config_of(plan, [row.diff_id for row in built])
     return Image(platform=plan.platform, config=config, layers=tuple(layers), blobs=store.blobs)
 
 
@@ -99,16 +112,43 @@ def predict_image(plan: ImagePlan, materials: Materials, store: Store, *, jobs: 
     """
     built = _build_layers(plan, materials, store, jobs=jobs, progress=progress)
     diff_ids = tuple(row.diff_id for row in built)
-    config = image_config(plan.platform, diff_ids, _settings(plan), epoch=plan.epoch)
+    config = config_of(plan, diff_ids)
     return Prediction(image_id=Digest.of(config), diff_ids=diff_ids, sizes=tuple(row.tar_size for row in built))
 
 
-def unknown_layers(plan: ImagePlan, materials: Materials, store: Store) -> tuple[LayerPlan, ...]:
-    """Tell which layers the store can't give, so that only their artifacts need be fetched."""
+def config_of(plan: ImagePlan, diff_ids: Sequence[Digest]) -> bytes:
+    """Write the config that an image of the plan has, were these its layers."""
+    return image_config(plan.platform, diff_ids, _settings(plan), epoch=plan.epoch)
+
+
+def known_layers(plan: ImagePlan, materials: Materials, store: Store) -> dict[int, Digest]:
+    """Tell which layers the store can give, by their place in the plan, and the diff ID of each.
+
+    The last layer is not among them unless all others are: it is looked up by what the others hold.
+    """
+    found: dict[int, _Built] = {}
+    *lower, last = plan.layers
+    for place, layer in enumerate(lower):
+        built = _recall(store, _layer_key(layer, plan, materials, blobs=True))
+        if built is not None:
+            found[place] = built
+    if len(found) == len(lower) and isinstance(last, EnvironmentLayer):
+        rows = [(layer, found[place]) for place, layer in enumerate(lower)]
+        built = _recall(store, _environment_key(last, rows, plan, blobs=True))
+        if built is not None:
+            found[len(lower)] = built
+    return {place: built.diff_id for place, built in found.items()}
+
+
+def unknown_layers(
+    plan: ImagePlan, materials: Materials, store: Store, *, taken: Collection[int] = ()
+) -> tuple[LayerPlan, ...]:
+    """Tell which layers the store can't give and are not taken, so that only their artifacts need be fetched."""
     return tuple(
         layer
-        for layer in plan.layers
-        if not isinstance(layer, EnvironmentLayer)
+        for place, layer in enumerate(plan.layers)
+        if place not in taken
+        and not isinstance(layer, EnvironmentLayer)
         and store.recall(_layer_key(layer, plan, materials, blobs=True)) is None
     )
 
@@ -138,6 +178,7 @@ def _build_layers(
     jobs: int,
     progress: Progress,
     finished: Callable[[LayerPlan, _Built], None] | None = None,
+    had: Mapping[int, _Built] | None = None,
 ) -> list[_Built]:
     """Build all layers, lowest first; with blobs if somebody waits for them."""
     *lower, last = plan.layers
@@ -145,7 +186,13 @@ def _build_layers(
     total = len(plan.layers)
     done: list[_Built] = []
     running: list[Future[_Built]] = [Future() for _ in lower]
-    waiting = deque(zip(lower, running, strict=True))
+    had = had or {}
+    for place, built in had.items():
+        if place < len(lower):
+            running[place].set_result(built)
+    waiting = deque(
+        (layer, future) for place, (layer, future) in enumerate(zip(lower, running, strict=True)) if place not in had
+    )
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         for number in range(jobs):
             pool.submit(
@@ -164,7 +211,8 @@ def _build_layers(
             waiting.clear()
     if not isinstance(last, EnvironmentLayer):
         raise TypeError(last)
-    done.append(_build_environment(last, list(zip(lower, done, strict=True)), plan, store, blobs=blobs))
+    rows = list(zip(lower, done, strict=True))
+    done.append(had.get(len(lower)) or _build_environment(last, rows, plan, store, blobs=blobs))
     if finished:
         finished(last, done[-1])
     progress(last.what, total, total)
@@ -195,23 +243,36 @@ def _build_environment(
     layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, store: Store, *, blobs: bool
 ) -> _Built:
     """Build the last layer: it follows from the files of the packages, which are listed by blobs of the store."""
-    packages = [built for below, built in lower if isinstance(below, PackagesLayer | CondaLayer)]
-    inputs = {
-        "recipe": RECIPE,
-        "epoch": plan.epoch,
-        "packages": [str(built.files) for built in packages],
-        "interpreter": [layer.interpreter.version, layer.interpreter.home],
-        "system_site_packages": layer.system_site_packages,
-    } | root_key(layer)
-    key = action_key("environment" if blobs else "environment-diff-id", inputs)
+    key = _environment_key(layer, lower, plan, blobs=blobs)
     known = _recall(store, key)
     if known is not None:
         return known
-    files = [file for built in packages for file in _read_files(store, built.files)]
+    files = [file for listed in _listed(lower) for file in _read_files(store, listed)]
     entries = conda_environment_entries(layer, files) if layer.root == CONDA_ROOT else environment_entries(layer, files)
     built = _write(arrange(entries), layer, plan.epoch, store, blobs=blobs)
     _remember(store, key, built)
     return built
+
+
+def _environment_key(
+    layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, *, blobs: bool
+) -> Digest:
+    inputs = {
+        "recipe": RECIPE,
+        "epoch": plan.epoch,
+        "packages": [str(listed) for listed in _listed(lower)],
+        "interpreter": [layer.interpreter.version, layer.interpreter.home],
+        "system_site_packages": layer.system_site_packages,
+    } | root_key(layer)
+    return action_key("environment" if blobs else "environment-diff-id", inputs)
+
+
+def _listed(lower: Sequence[tuple[LayerPlan, _Built]]) -> list[Digest]:
+    """Give the blobs that list the packages' files."""
+    packages = [built.files for below, built in lower if isinstance(below, PackagesLayer | CondaLayer)]
+    if None in packages:
+        raise TypeError(packages)  # a layer of packages was taken, and the last was not
+    return [listed for listed in packages if listed is not None]
 
 
 def _build_layer(layer: LayerPlan, *, plan: ImagePlan, materials: Materials, store: Store, blobs: bool) -> _Built:
@@ -262,7 +323,7 @@ def _remember(store: Store, key: Digest, built: _Built) -> None:
         "tar_size": built.tar_size,
         "files": str(built.files),
     }
-    store.actions.put(key, value, blobs=[built.files, built.digest] if built.digest else [built.files])
+    store.actions.put(key, value, blobs=[blob for blob in (built.files, built.digest) if blob])
 
 
 def _recall(store: Store, key: Digest) -> _Built | None:

@@ -136,6 +136,13 @@ def rebuild(
     rootfs: Annotated[
         Path | None, typer.Option("--rootfs", metavar="DIR", help="Write the files to a new folder.")
     ] = None,
+    push: Annotated[
+        str, typer.Option("--push", metavar="REF", help="Push the image to a registry, as `HOST/NAME:TAG`.")
+    ] = "",
+    source: Annotated[
+        str, typer.Option("--from", metavar="REF", help="Take layers from a registry rather than build them.")
+    ] = "",
+    plain_http: PlainHttpOption = False,
     tag: Annotated[str, typer.Option("--tag", help="Name of the image [default: NAME:envcap].")] = "",
     platform: Annotated[
         str, typer.Option("--platform", help="`linux/amd64` or `linux/arm64` [default: the lock's].")
@@ -170,6 +177,9 @@ def rebuild(
             jobs=jobs,
             store=store,
             as_json=as_json,
+            push=push,
+            source=source,
+            plain_http=plain_http,
         )
     )
 
@@ -225,10 +235,16 @@ def run_image(
 @app.command()
 def verify(
     lock: LockArgument,
-    image: Annotated[str, typer.Argument(metavar="[IMAGE]", help="A layout folder, a tar, or `docker:NAME`.")] = "",
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="[IMAGE]", help="A layout folder, a tar, `docker:NAME`, or `HOST/NAME:TAG` in a registry."
+        ),
+    ] = "",
     policy: Annotated[
         Path | None, typer.Option("--policy", metavar="FILE", help="Whose signatures and rebuilds the lock must have.")
     ] = None,
+    plain_http: PlainHttpOption = False,
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
@@ -237,7 +253,16 @@ def verify(
     """Check an image against its lock, and a lock against a policy of who must vouch for it; status 3 if not."""
     from envcap.cli.verify import verify_command  # noqa: PLC0415  # commands load when they run
 
-    verify_command(lock, image, policy=policy, index=tuple(index or ()), offline=offline, store=store, as_json=as_json)
+    verify_command(
+        lock,
+        image,
+        policy=policy,
+        plain_http=plain_http,
+        index=tuple(index or ()),
+        offline=offline,
+        store=store,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from envcap.blobs import LockFolder, rewrite_lock
-from envcap.build.image import ignore
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.gpu import warn_of_gpu
 from envcap.cli.locks import open_lock
@@ -18,12 +17,17 @@ from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import warn_of_virtual
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
+from envcap.oci.image import Layer
 from envcap.oci.layout import check_layout_place, check_tar_place, write_tar
 from envcap.oci.layout_folder import NewLayout, new_layout
 from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
 from envcap.world import World, open_world
+
+if TYPE_CHECKING:
+    from envcap.cli.push import Offers, Registries
+    from envcap.registry.push import NewPush, PushedImage
 
 _REPAIRS = 20
 
@@ -48,6 +52,22 @@ class RebuildOptions:
     jobs: int
     store: Path | None
     as_json: bool
+    push: str = ""
+    source: str = ""
+    plain_http: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Where an image was put.
+
+    Attributes:
+        places: Files, folders and engines.
+        pushed: What was pushed, or None.
+    """
+
+    places: list[str] = field(default_factory=list)
+    pushed: "PushedImage | None" = None
 
 
 def rebuild_command(options: RebuildOptions) -> None:
@@ -69,14 +89,21 @@ def rebuild_command(options: RebuildOptions) -> None:
     warn_of_virtual(folder.lockfile, machine, talk)
     warn_of_gpu(folder.lockfile, machine, talk)
     with open_world(machine, held=folder.held) as world:
-        rebuilt, written = _rebuild(folder, platform, options, world, talk)
+        if options.push or options.source:
+            rebuilt, written = _rebuild_with_registries(folder, platform, options, world, talk)
+        else:
+            rebuilt, written = _rebuild(folder, platform, options, world, talk)
+    for problem in rebuilt.problems:
+        talk.warn(f"{problem}; it was built")
     if options.record:
         _record(rebuilt, folder, talk)
     attestation = attest(rebuilt) if attest else None
     if options.as_json:
-        print_data(json.dumps(_as_json(rebuilt, written) | ({"attestation": str(attestation)} if attest else {})))
+        print_data(
+            json.dumps(_as_json(rebuilt, written, options) | ({"attestation": str(attestation)} if attest else {}))
+        )
     else:
-        _report(rebuilt, written, time.monotonic() - started, talk)
+        _report(rebuilt, written, options, time.monotonic() - started, talk)
         if attestation:
             talk.say(f"Attested: {visible(str(attestation))}")
     if not options.record:
@@ -106,24 +133,73 @@ def _attester(key: Path, folder: LockFolder, platform: str, talk: Talk) -> Calla
     return lambda rebuilt: attest_rebuild(folder, facts, rebuilt, signing)
 
 
-def _rebuild(
+def _rebuild_with_registries(
     folder: LockFolder, platform: str, options: RebuildOptions, world: World, talk: Talk
-) -> tuple[Rebuilt, list[str]]:
-    """Build and write."""
+) -> tuple[Rebuilt, Written]:
+    """Rebuild, with what registries have already; an image that is there and goes nowhere else is not built."""
+    from envcap.cli import push  # noqa: PLC0415  # most rebuilds need no registry
 
-    def attempt() -> tuple[Rebuilt, list[str]]:
-        with _folder(options.output, world) as layout:
+    machine, alone = world.machine, not (options.output or options.load or options.rootfs)
+    with push.open_registries(options.push, options.source, machine, plain_http=options.plain_http) as registries:
+        offers = push.Offers()
+        if not (options.record or options.attest):
+            with talk.step("Asking the registry"):
+                offers = push.look_around(registries, folder.lockfile, platform, talk)
+        if alone and (done := push.push_unbuilt(registries, offers, folder.lockfile, platform, world, talk)):
+            return done[0], Written(pushed=done[1])
+        return _rebuild(folder, platform, options, world, talk, registries=registries, offers=offers)
+
+
+def _rebuild(  # the registries come in two
+    folder: LockFolder,
+    platform: str,
+    options: RebuildOptions,
+    world: World,
+    talk: Talk,
+    *,
+    registries: "Registries | None" = None,
+    offers: "Offers | None" = None,
+) -> tuple[Rebuilt, Written]:
+    """Build and write."""
+    offer = (offers.there or offers.source) if offers else None
+
+    def attempt() -> tuple[Rebuilt, Written]:
+        with _folder(options.output, world) as layout, _push(registries, world) as push:
+
+            def ready(layer: Layer) -> None:
+                if layout:
+                    layout.add(layer)
+                if push and not (offers and offers.there):
+                    push.add(layer)
+
             rebuilt = rebuild_lock(
                 folder.lockfile,
                 blobs=folder.blobs,
                 platform=platform,
                 world=world,
                 talk=talk,
-                ready=layout.add if layout else ignore,
+                ready=ready,
+                offer=offer,
             )
-            return rebuilt, _write(rebuilt, options, folder.lockfile, layout, world, talk)
+            places = _write(rebuilt, options, folder.lockfile, layout, world, talk)
+            pushed = None
+            if push and rebuilt.level is Level.NONE and not options.record:
+                talk.warn(f"Nothing is pushed to {options.push}: the image is not the one that the lock expects")
+            elif push:
+                with talk.step("Pushing") as step:
+                    pushed = push.publish(rebuilt.image, progress=step)
+            return rebuilt, Written(places=places, pushed=pushed)
 
     return repairing(attempt, world, talk)
+
+
+def _push(registries: "Registries | None", world: World) -> "AbstractContextManager[NewPush | None]":
+    """Begin the push that was asked for, if one was: layers go there while others are being built."""
+    if registries is None or registries.push is None:
+        return nullcontext()
+    from envcap.cli.push import pushing  # noqa: PLC0415  # most rebuilds need no registry
+
+    return pushing(registries, world)
 
 
 def repairing(attempt: Callable[[], T], world: World, talk: Talk) -> T:
@@ -189,8 +265,16 @@ def _expected_id(rebuilt: Rebuilt) -> str:
     return rebuilt.expected.image_id if rebuilt.expected else "nothing"
 
 
-def _as_json(rebuilt: Rebuilt, written: list[str]) -> dict[str, object]:
+def _as_json(rebuilt: Rebuilt, written: Written, options: RebuildOptions) -> dict[str, object]:
     image = rebuilt.image
+    more: dict[str, object] = {"built": rebuilt.built} if options.push or options.source else {}
+    if options.source:
+        taken = [str(layer.digest) for layer in rebuilt.taken]
+        more["from"] = {"reference": options.source, "taken": taken, "problems": list(rebuilt.problems)}
+    if written.pushed:
+        from envcap.cli.push import pushed_table  # noqa: PLC0415  # most rebuilds need no registry
+
+        more["push"] = pushed_table(written.pushed)
     return {
         "image_id": str(image.image_id),
         "manifest": str(image.descriptor.digest),
@@ -201,20 +285,31 @@ def _as_json(rebuilt: Rebuilt, written: list[str]) -> dict[str, object]:
         ],
         "expected": rebuilt.expected.image_id if rebuilt.expected else None,
         "level": rebuilt.level.value if rebuilt.level else None,
-        "output": written,
-    }
+        "output": written.places,
+    } | more
 
 
-def _report(rebuilt: Rebuilt, written: list[str], seconds: float, talk: Talk) -> None:
-    image = rebuilt.image
+def _report(rebuilt: Rebuilt, written: Written, options: RebuildOptions, seconds: float, talk: Talk) -> None:
+    image, places = rebuilt.image, written.places
     rows = [("layer", "size", "digest")]
     rows += [(layer.what, human_size(layer.size), layer.digest.hex[:12]) for layer in image.layers]
     print_data(columns(rows, right=frozenset({1})))
     print_data(f"\nimage ID  {image.image_id}\nmanifest  {image.descriptor.digest}")
     print_data(f"level     {_level(rebuilt)}")
+    if rebuilt.taken or written.pushed:
+        from envcap.cli.push import pushed_text, taken_text  # noqa: PLC0415  # most rebuilds need no registry
+
+        if rebuilt.taken:
+            print_data(taken_text(rebuilt, options.source or options.push))
+        if written.pushed:
+            print_data(pushed_text(written.pushed))
+            places = [*places, str(written.pushed.reference)]
     total = human_size(sum(layer.size for layer in image.layers))
-    where = ", ".join(written) or "the store"
-    talk.say(f"Built {total} in {seconds:.1f} s: {visible(where)}{_next(written)}")
+    if not rebuilt.built:
+        talk.say(f"Nothing had to be built: a registry has the image that the lock expects ({seconds:.1f} s)")
+        return
+    where = ", ".join(places) or "the store"
+    talk.say(f"Built {total} in {seconds:.1f} s: {visible(where)}{_next(places)}")
 
 
 def _level(rebuilt: Rebuilt) -> str:
@@ -249,6 +344,11 @@ def check_options(options: RebuildOptions) -> None:
         raise UsageError(
             "`--attest` says whether the image is the expected one, `--record` makes it so",
             hint="record first; then rebuild with `--attest`, best on another machine",
+        )
+    if options.source and (options.record or options.attest):
+        raise UsageError(
+            "`--from` takes what the lock expects, `--record` and `--attest` are about what is built here",
+            hint="leave `--from` away: everything is built then",
         )
     if options.output and options.rootfs and options.output.absolute() == options.rootfs.absolute():
         raise UsageError("`--output` and `--rootfs` name the same place")

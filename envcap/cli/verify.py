@@ -34,6 +34,7 @@ def verify_command(
     image: str,
     *,
     policy: Path | None,
+    plain_http: bool,
     index: tuple[str, ...],
     offline: bool,
     store: Path | None,
@@ -54,10 +55,13 @@ def verify_command(
     if not image:
         return
     machine = this_machine(store=store, offline=offline, index=index)
-    with _opened(image, machine) as found:
-        with talk.step("Reading the image"):
-            layers = check_integrity(found)
-        verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
+    reference = registry_reference(image)
+    with _opened(image, reference, folder, machine, plain_http=plain_http) as found:
+        verdict = _by_manifest(folder, found) if reference else None
+        if verdict is None:
+            with talk.step("Reading the image"):
+                layers = check_integrity(found)
+            verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
     if as_json:
         print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))} | held))
     else:
@@ -85,8 +89,26 @@ def _hold_policy(folder: LockFolder, policy: Path, *, last: bool, as_json: bool)
     return held
 
 
+def registry_reference(image: str) -> str:
+    """Give the reference of an image in a registry, or an empty string for a path or `docker:NAME`.
+
+    What lies on the disk is meant before a registry; a name whose first part has a dot, a colon or is `localhost` is a
+    host, unless it is spelt as a path (`./`, `/`).
+    """
+    host, slash, _ = image.partition("/")
+    if image.startswith((".", "/", "docker:")) or not slash or Path(image).exists():
+        return ""
+    return image if host.lower() == "localhost" or "." in host or ":" in host else ""
+
+
 @contextmanager
-def _opened(image: str, machine: Machine) -> Iterator[FoundImage]:
+def _opened(image: str, remote: str, folder: LockFolder, machine: Machine, *, plain_http: bool) -> Iterator[FoundImage]:
+    if remote:
+        from envcap.cli.push import found_in_registry  # noqa: PLC0415  # most images are elsewhere
+
+        with found_in_registry(remote, folder.lockfile, machine, plain_http=plain_http) as found:
+            yield found
+        return
     reference = docker_reference(image)
     if not reference:
         with open_image(Path(image)) as found:
@@ -99,6 +121,15 @@ def _opened(image: str, machine: Machine) -> Iterator[FoundImage]:
         file.flush()
         with open_archive(file, name=image) as found:
             yield found
+
+
+def _by_manifest(folder: LockFolder, found: FoundImage) -> Verdict | None:
+    """Judge an image in a registry by its manifest: its digest names the config and every layer's blob.
+
+    No layer is read: whoever pulls one hashes it. Of anything else the layers are read.
+    """
+    verdict = _by_digests(folder, found)
+    return verdict if verdict is not None and verdict.level is Level.MANIFEST else None
 
 
 def _by_digests(folder: LockFolder, found: FoundImage) -> Verdict | None:

@@ -80,18 +80,20 @@ class _Memory:
         return len(data)
 
 
-def _stream(
-    connection: Connection, repository: str, descriptor: Descriptor, destination: _Destination, count: Count
-) -> None:
-    """Write a blob's bytes, as many as its descriptor says; only whoever hashes them knows whether they are it."""
+def stream_blob(connection: Connection, repository: str, descriptor: Descriptor) -> Iterator[bytes]:
+    """Yield a blob's bytes, as many as its descriptor says; only whoever hashes them knows whether they are it.
+
+    Raises:
+        RegistryAnswerError: The registry doesn't have it or doesn't answer.
+        RegistryError: It sends fewer or more bytes.
+    """
     done, failures = 0, 0
     while True:
         try:
             for chunk in _chunks(connection, repository, descriptor, done):
-                destination.write(chunk)
                 done += len(chunk)
                 failures = 0
-                count(len(chunk))
+                yield chunk
         except RegistryAnswerError as error:
             failures += 1
             if not error.is_transient or failures == TRIES:
@@ -99,6 +101,14 @@ def _stream(
             connection.pause(failures - 1, error.retry_after)
         if done == descriptor.size:
             return
+
+
+def _stream(
+    connection: Connection, repository: str, descriptor: Descriptor, destination: _Destination, count: Count
+) -> None:
+    for chunk in stream_blob(connection, repository, descriptor):
+        destination.write(chunk)
+        count(len(chunk))
 
 
 def _chunks(connection: Connection, repository: str, descriptor: Descriptor, start: int) -> Iterator[bytes]:
