@@ -9,7 +9,7 @@ from envcap.errors import BuildError, UsageError
 from envcap.lockfile.model import Expected, Lockfile
 from envcap.materials import ArtifactMaterials
 from envcap.oci.image import Image, Layer
-from envcap.offered import OfferedLayers, take_offered
+from envcap.offered import OfferedLayers, recall_offered, take_offered
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
 from envcap.recipe import COMPRESSOR
@@ -48,6 +48,7 @@ def rebuild_lock(
     talk: Reporter,
     ready: Ready = ignore,
     offer: Offer | None = None,
+    from_source: bool = False,
 ) -> Rebuilt:
     """Fetch what a lock pins and build its image into the store.
 
@@ -59,6 +60,7 @@ def rebuild_lock(
         talk: Shows progress.
         ready: Given each layer once it is in the store.
         offer: The expected image in a registry, whose layers are taken rather than built.
+        from_source: Whether only layers that were built here count, and none that a registry gave earlier.
 
     Raises:
         EnvcapError: Something pinned is gone, damaged or hostile, or the store can't be written.
@@ -66,10 +68,19 @@ def rebuild_lock(
     plan = plan_image(lockfile, platform)
     pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
     materials = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
-    offered = OfferedLayers()
+    expected, offered = expected_on(lockfile, platform), OfferedLayers()
     if offer is not None:
         with talk.step("Taking layers") as step:
             offered = take_offered(plan, materials, offer, world.store, progress=step)
+    elif expected is not None and expected.manifest and not from_source:
+        offered = recall_offered(
+            plan,
+            materials,
+            world.store,
+            image_id=Digest.parse(expected.image_id),
+            manifest=Digest.parse(expected.manifest),
+            diff_ids=[Digest.parse(row) for row in expected.diff_ids],
+        )
     with talk.step("Fetching") as step:
         pinned.prefetch(unknown_layers(plan, materials, world.store, taken=offered.taken), step)
     with talk.step("Building") as step:
@@ -82,12 +93,11 @@ def rebuild_lock(
             ready=ready,
             taken=offered.taken,
         )
-    expected = expected_on(lockfile, platform)
     return Rebuilt(
         image=image,
         expected=expected,
         level=reached_level(image, expected) if expected else None,
-        taken=tuple(offered.taken.values()),
+        taken=tuple(offered.taken.values()) if offer else (),
         problems=offered.problems,
     )
 

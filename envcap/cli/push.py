@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from platformdirs import user_cache_path
 
@@ -190,14 +190,15 @@ def pushed_table(pushed: PushedImage) -> dict[str, object]:
 
 def pushed_text(pushed: PushedImage) -> str:
     """Write what a push did for people."""
+    name = replace(pushed.reference, digest=None) if pushed.reference.tag else pushed.reference
     if pushed.known:
-        return f"pushed    {pushed.reference}: the registry had it"
+        return f"pushed    {name}: the registry had it"
     parts = []
     for outcome, said in ((Outcome.PRESENT, "there"), (Outcome.MOUNTED, "mounted"), (Outcome.SENT, "sent")):
         layers = {layer.digest: layer for layer, how in pushed.outcomes if how is outcome}.values()
         if layers:
             parts.append(f"{counted(len(layers), 'layer')} {said} ({human_size(sum(row.size for row in layers))})")
-    return f"pushed    {pushed.reference}: {', '.join(parts)}"
+    return f"pushed    {name}: {', '.join(parts)}"
 
 
 def taken_text(rebuilt: Rebuilt, source: str) -> str:

@@ -180,6 +180,7 @@ def _rebuild(  # the registries come in two
                 talk=talk,
                 ready=ready,
                 offer=offer,
+                from_source=options.record or options.attest,
             )
             places = _write(rebuilt, options, folder.lockfile, layout, world, talk)
             pushed = None

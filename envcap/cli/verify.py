@@ -58,7 +58,9 @@ def verify_command(
     reference = registry_reference(image)
     with _opened(image, reference, folder, machine, plain_http=plain_http) as found:
         verdict = _by_manifest(folder, found) if reference else None
-        if verdict is None:
+        if verdict:
+            talk.say("No layer was read: the manifest's digest names them all")
+        else:
             with talk.step("Reading the image"):
                 layers = check_integrity(found)
             verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)

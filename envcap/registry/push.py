@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import BinaryIO, Final
 
@@ -57,7 +57,7 @@ def tag_known(connection: Connection, reference: Reference, manifest: bytes, lay
     if tag := tag_of(reference):
         put_tag(connection, reference.repository, tag, manifest, MEDIA_TYPE_MANIFEST)
     return PushedImage(
-        reference=reference.at(Digest.of(manifest)),
+        reference=replace(reference, tag=tag, digest=Digest.of(manifest)),
         known=True,
         outcomes=tuple((layer, Outcome.PRESENT) for layer in layers),
     )
@@ -131,7 +131,7 @@ class NewPush:
         if tag := tag_of(self._reference):
             put_tag(self._connection, repository, tag, manifest, MEDIA_TYPE_MANIFEST)
         return PushedImage(
-            reference=self._reference.at(Digest.of(manifest)),
+            reference=replace(self._reference, tag=tag, digest=Digest.of(manifest)),
             known=False,
             outcomes=tuple((layer, found[layer.digest]) for layer in image.layers),
         )
