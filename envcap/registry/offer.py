@@ -30,9 +30,10 @@ from envcap.store.actions import action_key
 from envcap.store.blobs import BlobStore
 
 _TYPES: Final = frozenset({MEDIA_TYPE_LAYER, "application/vnd.docker.image.rootfs.diff.tar.gzip"})
-_LEAST_LIMIT: Final = 4 << 30
+GROWS_TO: Final = 4 << 30
+"""Bytes that a layer may always unpack to."""
 _RATIO: Final = 64
-"""How much larger than its blob a layer's tar may be, once it has 4 GiB: one that is more is built instead."""
+"""How much larger than its blob a layer's tar may be beyond that: one that is more is built instead."""
 _JOBS: Final = 4
 _NOT_FOUND: Final = 404
 
@@ -127,7 +128,12 @@ def offered_image(offer: Offer, plan: ImagePlan, store: Store) -> Image | None:
 
 
 def take_layers(
-    offer: Offer, wanted: Iterable[Digest], store: Store, *, progress: Callable[[str, int, int], None]
+    offer: Offer,
+    wanted: Iterable[Digest],
+    store: Store,
+    *,
+    progress: Callable[[str, int, int], None],
+    grows_to: int = GROWS_TO,
 ) -> Taken:
     """Have layers in the store, each hashed as it comes, and its tar hashed before it counts as that layer.
 
@@ -136,6 +142,7 @@ def take_layers(
         wanted: Diff IDs.
         store: Receives the blobs, and remembers which tar each holds.
         progress: Told of bytes.
+        grows_to: Bytes that a layer may unpack to, however small its blob is.
 
     Raises:
         StoreError: The disk is full or fails.
@@ -149,7 +156,7 @@ def take_layers(
             moved[0] += size  # for the bar alone: one that two threads miss is no harm
             progress(row.what or row.digest.hex[:12], min(moved[0], total), total)
 
-        return _take(offer, row, store, count)
+        return _take(offer, row, store, count, grows_to)
 
     with ThreadPoolExecutor(max_workers=_JOBS) as pool:
         problems = list(pool.map(take, rows))
@@ -191,7 +198,7 @@ class OfferedBlobs:
             raise OfferError(error.message, hint=error.hint) from None
 
 
-def _take(offer: Offer, row: Layer, store: Store, count: Count) -> str:
+def _take(offer: Offer, row: Layer, store: Store, count: Count, grows_to: int) -> str:
     """Take one layer; gives why not, or nothing."""
     where = f"{offer.connection.host}/{offer.reference.repository}"
     try:
@@ -204,7 +211,7 @@ def _take(offer: Offer, row: Layer, store: Store, count: Count) -> str:
     if not found:
         try:
             with store.blobs.open(row.digest) as file:
-                found = str(_diff_id(file, row.size))
+                found = str(_diff_id(file, max(grows_to, row.size * _RATIO)))
         except ArchiveError as error:
             return f"{where}: the layer {row.digest} can't be unpacked: {error.message}"
         store.actions.put(key, {"diff_id": found}, blobs=[row.digest])
@@ -213,15 +220,14 @@ def _take(offer: Offer, row: Layer, store: Store, count: Count) -> str:
     return ""
 
 
-def _diff_id(file: BinaryIO, size: int) -> Digest:
+def _diff_id(file: BinaryIO, limit: int) -> Digest:
     """Hash what a layer's blob unpacks to, within bounds."""
-    limit, done = max(_LEAST_LIMIT, size * _RATIO), 0
-    sha256 = hashlib.sha256()
+    sha256, done = hashlib.sha256(), 0
     with decompress(file, ".gz", name="layer") as stream:
         while piece := stream.read(CHUNK_SIZE):
             done += len(piece)
             if done > limit:
-                raise ArchiveError(f"more than {limit} bytes come out of {size}")
+                raise ArchiveError(f"more than {limit} bytes come out of it")
             sha256.update(piece)
     return Digest(sha256.hexdigest())
 
