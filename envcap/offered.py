@@ -23,10 +23,12 @@ class OfferedLayers:
     Attributes:
         taken: Layers that are in the store now, by their place in the plan.
         problems: Why others are not, a sentence each.
+        complete: Whether nothing is left to build.
     """
 
     taken: dict[int, Layer] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    complete: bool = False
 
 
 def fits(plan: ImagePlan, offer: Offer) -> bool:
@@ -54,7 +56,7 @@ def take_offered(
         value = {str(place): [str(row.diff_id), str(row.digest), row.size] for place, row in taken.items()}
         blobs = [layer.digest for layer in taken.values()]
         store.actions.put(_key(offer.manifest.descriptor.digest), {"layers": value}, blobs=blobs)
-    return OfferedLayers(taken=_complete(plan, taken), problems=found.problems)
+    return OfferedLayers(taken=_complete(plan, taken), problems=found.problems, complete=len(taken) == len(rows))
 
 
 def recall_offered(
@@ -86,8 +88,11 @@ def recall_offered(
     )
     if any(layer.diff_id != diff_id for layer, diff_id in zip(expected, diff_ids, strict=True)):
         return OfferedLayers()
-    rows = _unknown(plan, materials, expected, store) or {}
-    return OfferedLayers(taken=_complete(plan, {place: row for place, row in rows.items() if place in layers}))
+    rows = _unknown(plan, materials, expected, store)
+    if rows is None:
+        return OfferedLayers()
+    taken = {place: row for place, row in rows.items() if place in layers}
+    return OfferedLayers(taken=_complete(plan, taken), complete=len(taken) == len(rows))
 
 
 def _key(manifest: Digest) -> Digest:

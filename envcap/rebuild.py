@@ -26,7 +26,7 @@ class Rebuilt:
         image: The image, its blobs in the store.
         expected: What the lock expects on its platform, if it says.
         level: How much of that was reached; None without an expectation.
-        taken: Layers that a registry gave.
+        taken: Layers that a registry gave now.
         problems: Why it gave no others, a sentence each.
         built: False where a registry had the expected image, so that nothing was built or taken.
     """
@@ -68,11 +68,8 @@ def rebuild_lock(
     plan = plan_image(lockfile, platform)
     pinned = PinnedArtifacts(world, sources=lockfile.sources, blobs=blobs)
     materials = ArtifactMaterials(artifacts=pinned, scratch=world.store.root / "tmp")
-    expected, offered = expected_on(lockfile, platform), OfferedLayers()
-    if offer is not None:
-        with talk.step("Taking layers") as step:
-            offered = take_offered(plan, materials, offer, world.store, progress=step)
-    elif expected is not None and expected.manifest and not from_source:
+    expected, offered, is_new = expected_on(lockfile, platform), OfferedLayers(), False
+    if expected is not None and expected.manifest and not from_source:
         offered = recall_offered(
             plan,
             materials,
@@ -81,6 +78,9 @@ def rebuild_lock(
             manifest=Digest.parse(expected.manifest),
             diff_ids=[Digest.parse(row) for row in expected.diff_ids],
         )
+    if offer is not None and not offered.complete:
+        with talk.step("Taking layers") as step:
+            offered, is_new = take_offered(plan, materials, offer, world.store, progress=step), True
     with talk.step("Fetching") as step:
         pinned.prefetch(unknown_layers(plan, materials, world.store, taken=offered.taken), step)
     with talk.step("Building") as step:
@@ -97,7 +97,7 @@ def rebuild_lock(
         image=image,
         expected=expected,
         level=reached_level(image, expected) if expected else None,
-        taken=tuple(offered.taken.values()) if offer else (),
+        taken=tuple(offered.taken.values()) if is_new else (),
         problems=offered.problems,
     )
 

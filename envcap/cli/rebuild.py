@@ -269,9 +269,9 @@ def _expected_id(rebuilt: Rebuilt) -> str:
 def _as_json(rebuilt: Rebuilt, written: Written, options: RebuildOptions) -> dict[str, object]:
     image = rebuilt.image
     more: dict[str, object] = {"built": rebuilt.built} if options.push or options.source else {}
-    if options.source:
+    if options.source or rebuilt.taken:
         taken = [str(layer.digest) for layer in rebuilt.taken]
-        more["from"] = {"reference": options.source, "taken": taken, "problems": list(rebuilt.problems)}
+        more["from"] = {"reference": options.source or options.push, "taken": taken, "problems": list(rebuilt.problems)}
     if written.pushed:
         from envcap.cli.push import pushed_table  # noqa: PLC0415  # most rebuilds need no registry
 

@@ -17,7 +17,7 @@ from envcap.oci.image import MEDIA_TYPE_CONFIG, MEDIA_TYPE_MANIFEST, BlobSource,
 from envcap.oci.layout import Progress
 from envcap.registry.connection import Connection
 from envcap.registry.journal import UploadJournal
-from envcap.registry.manifests import head_manifest, put_manifest
+from envcap.registry.manifests import head_manifest
 from envcap.registry.mounts import MountMemory
 from envcap.registry.reference import DEFAULT_TAG, Reference
 from envcap.registry.transfer import put_tag
@@ -127,7 +127,7 @@ class NewPush:
             found[layer.digest] = self._result(layer.digest)
         config = Descriptor(media_type=MEDIA_TYPE_CONFIG, digest=image.image_id, size=len(image.config))
         upload_blob(self._connection, repository, config, lambda: BytesIO(image.config), count=lambda _size: None)
-        put_manifest(self._connection, repository, str(Digest.of(manifest)), manifest, MEDIA_TYPE_MANIFEST)
+        put_tag(self._connection, repository, str(Digest.of(manifest)), manifest, MEDIA_TYPE_MANIFEST)
         if tag := tag_of(self._reference):
             put_tag(self._connection, repository, tag, manifest, MEDIA_TYPE_MANIFEST)
         return PushedImage(

@@ -14,6 +14,7 @@ from commands import StepError, tell
 from conda import CondaBench
 from gpu import GpuBench
 from report import Row, machine_facts, markdown
+from sharing import SharingBench
 from steps import STATES, Bench
 from workplace import QUICK, Workplace
 
@@ -21,7 +22,19 @@ _TOP = Path(__file__).resolve().parent.parent.parent
 _PINS = _TOP / "scripts" / "bench-requirements.txt"
 
 _STORES = ("seed", "store", "store-warm", "store-check", "store-bundle")
-_FOLDERS = ("env", "uv-envs", "empty", "locks", "locks-warm", "layout", "registry", "context", "conda", "gpu")
+_FOLDERS = (
+    "env",
+    "uv-envs",
+    "empty",
+    "locks",
+    "locks-warm",
+    "layout",
+    "registry",
+    "context",
+    "conda",
+    "gpu",
+    "sharing",
+)
 _REBUILD = "rebuild to an OCI layout, wheels and debs in the store"
 _DOCKER = "the same against `docker build` (uv, warm cache mount, base image there) and `docker push`"
 
@@ -102,6 +115,11 @@ def _measure(bench: Bench, *, gpu: bool) -> list[Row]:
         ("bundle, everything in the store", "under 2 s"),
         ("rebuild from the bundle, offline, on an empty store", "the same image ID"),
     ]
+    shared = [
+        ("push of a 1 GB image to a registry on loopback, layers in the store, against `skopeo copy`", "as fast"),
+        ("push of it again", "under 1 s"),
+        ("the image taken from the registry to an OCI layout, on an empty store, against `docker pull`", "as fast"),
+    ]
     memory = [("peak memory of snapshot", "under 300 MB"), ("peak memory of rebuild", "under 300 MB")]
     steps: list[tuple[list[tuple[str, str]], Callable[[], Sequence[str]]]] = [
         (snapshot, bench.snapshot),
@@ -110,6 +128,7 @@ def _measure(bench: Bench, *, gpu: bool) -> list[Row]:
         (rebuild, bench.rebuild),
         (docker, bench.docker),
         (bundle, bench.bundle),
+        (shared, SharingBench(place=bench.place, facts=bench.facts).measure),
         (changed, bench.changed),
         ([("conda: snapshot of 150 records, warm", "under 2 s")], conda_bench.snapshot),
         (conda, conda_bench.rebuild),
