@@ -1,5 +1,6 @@
 """Pushes and pulls of lock's images by the program, against docker-registry, with foreign tools as readers."""
 
+import base64
 import json
 import shutil
 import signal
@@ -9,12 +10,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.flow import ROOT, Flow, make_flow
-from tests.registry.machine import DockerRegistry, docker_registry, environment, need
+from tests.registry.machine import LOGIN, DockerRegistry, docker_registry, environment, need
 
 pytestmark = pytest.mark.engine
 
@@ -60,6 +63,43 @@ def test_podman_pulls_what_we_push_by_its_digest(flow: Flow, registry: DockerReg
         image_id = run(*engine, "pull", "--quiet", "--tls-verify=false", name).strip()
         run(*engine, "rmi", "--force", image_id)
     assert f"sha256:{image_id}" == json.loads(pushed.out)["image_id"]
+
+
+def test_docker_pulls_the_image_that_the_lock_expects(flow: Flow, registry: DockerRegistry) -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no docker engine answers")
+    pushed = json.loads(flow.run("rebuild", flow.lock, "--push", f"{registry.host}/lab/ml:1", "--json").out)
+    name = f"{registry.host}/lab/ml:1"
+    run(docker, "pull", "--quiet", name)
+    try:
+        found = json.loads(run(docker, "image", "inspect", name))[0]
+    finally:
+        run(docker, "image", "rm", "--force", name)
+    assert f"{registry.host}/lab/ml@{pushed['manifest']}" in found["RepoDigests"]
+    assert found["Id"] in {pushed["image_id"], pushed["manifest"]}  # the latter with containerd's image store
+
+
+def test_logins_and_certificates_are_those_of_docker(flow: Flow, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    with docker_registry(tmp_path, login=True, certificate=authority.issue_cert("127.0.0.1")) as registry:
+        reference = f"{registry.host}/lab/ml:1"
+        place = flow.home / ".config" / "containers" / "certs.d" / registry.host
+        place.mkdir(parents=True)
+        authority.cert_pem.write_to_path(str(place / "ca.crt"))
+        without = flow.run("rebuild", flow.lock, "--push", reference)
+        auth = base64.b64encode(LOGIN.encode()).decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+        known = replace(flow, settings={"DOCKER_CONFIG": str(tmp_path)})
+
+        assert known.run("rebuild", flow.lock, "--push", reference).status == 0
+        assert known.run("verify", flow.lock, reference).status == 0
+        taken = known.run("rebuild", flow.lock, "--from", reference, "--store", tmp_path / "store", "--json")
+        assert json.loads(taken.out)["from"]["problems"] == []
+
+    assert without.status == 1
+    assert without.err.startswith(f"error: {registry.host} answered 401 Unauthorized")
+    assert LOGIN.partition(":")[2] not in without.err
 
 
 def test_we_take_and_verify_what_skopeo_pushed(flow: Flow, registry: DockerRegistry, tmp_path: Path) -> None:
