@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from envcap.build.image import build_image, known_layers
 from envcap.digest import Digest
+from envcap.errors import RegistryError
 from envcap.oci.image import MEDIA_TYPE_MANIFEST, Image
 from envcap.offered import OfferedLayers, fits, recall_offered, take_offered
 from envcap.registry.connection import Connection
-from envcap.registry.offer import Offer, find_offer, take_layers
+from envcap.registry.offer import Offer, find_offer, offered_image, take_layers
 from envcap.registry.reference import Reference
 from envcap.registry.transfer import push_image
 from envcap.store import Store, open_store
@@ -36,10 +37,13 @@ class Shared:
     def reference(self) -> Reference:
         return Reference.parse(f"{self.registry.host}/lab/ml:1")
 
-    def offer(self, *, manifest: Digest | None = None) -> Offer:
-        found = find_offer(
+    def look(self, *, manifest: Digest | None = None) -> Offer | None:
+        return find_offer(
             self.connection, self.reference, platform=AMD64, image_id=self.image.image_id, manifest=manifest
         )
+
+    def offer(self, *, manifest: Digest | None = None) -> Offer:
+        found = self.look(manifest=manifest)
         assert found is not None
         return found
 
@@ -282,3 +286,41 @@ def test_a_registry_that_does_not_answer_is_told_of(shared: Shared, store: Store
 
     assert image.manifest == shared.image.manifest
     assert offered.problems[0].startswith(f"{shared.registry.host} answered 503")
+
+
+def rewritten(shared: Shared, change: Callable[[dict[str, list[dict[str, object]]]], object]) -> None:
+    """Publish the manifest with a change under the tag: its config is the true one."""
+    _, data = shared.registry.manifests["lab/ml", "1"]
+    table = json.loads(data)
+    change(table)
+    shared.registry.add_manifest("lab/ml", "1", json.dumps(table).encode(), MEDIA_TYPE_MANIFEST)
+
+
+def test_layers_in_another_compression_are_no_offer(shared: Shared) -> None:
+    kind = "application/vnd.oci.image.layer.v1.tar+zstd"
+    rewritten(shared, lambda table: table["layers"][1].update(mediaType=kind))
+    assert shared.look() is None
+
+
+def test_a_manifest_with_another_number_of_layers_is_refused(shared: Shared) -> None:
+    rewritten(shared, lambda table: table["layers"].pop())
+    count = len(PLAN.layers)
+    with pytest.raises(RegistryError, match=f"the config names {count} layers, the manifest {count - 1}"):
+        shared.look()
+
+
+def test_layers_that_are_swapped_are_not_those_layers(shared: Shared, store: Store) -> None:
+    rewritten(shared, lambda table: table["layers"].reverse())
+    image, offered = rebuild(shared.offer(), store, Materials())
+    assert image.manifest == shared.image.manifest
+    assert len(offered.problems) >= len(PLAN.layers) - 1
+
+
+def test_an_image_wrapped_otherwise_is_not_pushed_as_it_is(shared: Shared, store: Store) -> None:
+    """Its manifest is not the one that we would write, so it can't be put from what we know."""
+    rewritten(shared, lambda table: None)
+    assert offered_image(shared.offer(), PLAN, store) is None
+    other = shared.offer(manifest=shared.image.descriptor.digest)
+    image = offered_image(other, PLAN, store)
+    assert image is not None
+    assert image.manifest == shared.image.manifest

@@ -110,6 +110,8 @@ def find_offer(
         raise
     if not isinstance(document, ImageManifest) or Digest.of(config) != image_id:
         return None
+    if any(layer.descriptor.media_type not in _TYPES for layer in document.layers):
+        return None  # compressed otherwise: as good as another image
     layers = _layers(document, config, f"{connection.host}/{reference.repository}@{found.descriptor.digest}")
     return Offer(connection=connection, reference=reference, manifest=found, config=config, layers=layers)
 
@@ -239,9 +241,6 @@ def _layers(document: ImageManifest, config: bytes, what: str) -> tuple[Layer, .
     if not isinstance(rows, list) or len(rows) != len(document.layers):
         found = len(rows) if isinstance(rows, list) else "none"
         raise RegistryError(f"{what}: the config names {found} layers, the manifest {len(document.layers)}")
-    for layer in document.layers:
-        if layer.descriptor.media_type not in _TYPES:
-            raise RegistryError(f"{what}: unexpected media type of a layer: {layer.descriptor.media_type!r}")
     try:
         diff_ids = [Digest.parse(str(row)) for row in rows]
     except DigestError as error:

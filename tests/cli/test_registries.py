@@ -222,6 +222,16 @@ def test_a_source_that_does_not_answer_costs_a_build(locked: Flow, lock: Path, r
     assert f"warning: {registry.host} answered 403" in answer.err
 
 
+def test_a_lock_that_expects_nothing_is_built_and_pushed(lock: Path, locked: Flow, registry: FakeRegistry) -> None:
+    file = lock / "envcap.lock"
+    file.write_text(file.read_text().partition("[expected")[0])
+    reference = f"{registry.host}/lab/ml:1"
+    answer = locked.run("rebuild", lock, "--push", reference, "--from", reference, "--json")
+    assert table(answer)["level"] is None
+    assert f"The lock expects nothing on linux/amd64, so {reference} is not asked" in answer.err
+    assert ("lab/ml", "1") in registry.manifests
+
+
 def test_an_image_that_is_not_the_expected_one_gets_no_tag(lock: Path, locked: Flow, registry: FakeRegistry) -> None:
     file = lock / "envcap.lock"
     image_id = json.loads(locked.run("rebuild", lock, "--json").out)["image_id"]
