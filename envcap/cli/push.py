@@ -141,9 +141,8 @@ def push_unbuilt(
     reference, connection = registries.push
     if offers.there:
         return rebuilt, tag_known(connection, reference, image.manifest, image.layers)
-    mounts = (offer.reference.repository,) if offer.reference.host == reference.host else ()
     try:
-        with pushing(registries, world, mounts=mounts) as push, talk.step("Pushing") as step:
+        with pushing(registries, world) as push, talk.step("Pushing") as step:
             return rebuilt, push.publish(image, progress=step)
     except OfferError as error:
         talk.warn(f"{error.message}; the image is built")
@@ -151,8 +150,8 @@ def push_unbuilt(
 
 
 @contextmanager
-def pushing(registries: Registries, world: World, *, mounts: tuple[str, ...] = ()) -> Iterator[NewPush]:
-    """Begin the push of `--push`.
+def pushing(registries: Registries, world: World) -> Iterator[NewPush]:
+    """Begin the push of `--push`; what the repository of `--from` has is mounted, if it is in the same registry.
 
     Raises:
         UsageError: There is none.
@@ -160,6 +159,8 @@ def pushing(registries: Registries, world: World, *, mounts: tuple[str, ...] = (
     if registries.push is None:
         raise UsageError("Nothing is to be pushed")
     reference, connection = registries.push
+    source = registries.source[0] if registries.source else None
+    mounts = (source.repository,) if source and source.host == reference.host else ()
     memory = MountMemory(world.store.actions, reference.host)
     journal = FileJournal(user_cache_path("envcap") / "uploads")
     with new_push(connection, reference, world.store.blobs, memory=memory, mounts=mounts, journal=journal) as push:

@@ -150,7 +150,7 @@ def _rebuild_with_registries(
         return _rebuild(folder, platform, options, world, talk, registries=registries, offers=offers)
 
 
-def _rebuild(  # the registries come in two
+def _rebuild(
     folder: LockFolder,
     platform: str,
     options: RebuildOptions,
