@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from envcap.oci.image import Image, Layer
 from envcap.rebuild import choose_platform, rebuild_lock
 from envcap.registry.connection import Connection
 from envcap.registry.journal import FileJournal
+from envcap.registry.mounts import MountMemory
 from envcap.registry.reference import Reference
 from envcap.registry.upload import Outcome
 from envcap.render import counted
@@ -47,6 +48,9 @@ from envcap.trust.claims import lock_facts
 from envcap.world import World, open_world
 
 T = TypeVar("T")
+
+_MOUNTS = 3
+"""Repositories asked for a blob before it is sent: each that is asked in vain costs a request a blob."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,8 @@ class _Publisher:
         self._connection = connection
         self._talk = talk
         self._opened: set[Digest] = set()
+        self._sent: set[Digest] = set()
+        self._memory = MountMemory(world.store.actions, reference.host)
         self._journal = FileJournal(user_cache_path("envcap") / "uploads")
 
     def publish(self, said: tuple[tuple[bytes, Claim], ...]) -> tuple[Published, list[Outcome]]:
@@ -128,9 +134,12 @@ class _Publisher:
                     publication,
                     image,
                     have_pieces=partial(self._pieces, pieces),
+                    mounts=self._mounts(Digest(piece.sha256) for piece in pieces),
                     journal=self._journal,
                     progress=step,
                 )
+            for digest in self._sent:
+                self._memory.note(digest, self._reference.repository)
             return published, [*outcomes, *published.outcomes]
 
         return repairing(partial(self._blaming, attempt), self._world, self._talk)
@@ -161,7 +170,21 @@ class _Publisher:
             if known := known_image(self._connection, self._reference.repository, image.descriptor.digest):
                 return known, ()
             with self._talk.step("Publishing the image") as step:
-                return send_image(self._connection, self._reference, image, journal=self._journal, progress=step)
+                digests = [layer.digest for layer in image.layers]
+                self._sent |= set(digests)
+                return send_image(
+                    self._connection,
+                    self._reference,
+                    image,
+                    mounts=self._mounts(digests),
+                    journal=self._journal,
+                    progress=step,
+                )
+
+    def _mounts(self, digests: Iterable[Digest]) -> tuple[str, ...]:
+        """Name repositories of the registry that had some of these blobs, but for the one that is published to."""
+        found = dict.fromkeys(name for digest in digests for name in self._memory.find(digest))
+        return tuple(name for name in found if name != self._reference.repository)[:_MOUNTS]
 
     @contextmanager
     def _local_image(self, lockfile: Lockfile, platform: str, expected: Expected | None) -> Iterator[Image]:
@@ -180,6 +203,7 @@ class _Publisher:
         """Have the pinned files in the store."""
         fetch_pieces(self._folder, pieces, self._world, self._talk)
         self._opened |= {Digest(piece.sha256) for piece in pieces}
+        self._sent |= {Digest(piece.sha256) for piece in pieces}
         return lambda piece: self._world.store.blobs.open(Digest(piece.sha256))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from platformdirs import user_cache_path
 
+from envcap.cli.registries import open_registry as connect_to
 from envcap.cli.talk import Talk
 from envcap.digest import Digest
 from envcap.errors import RegistryError, UsageError
@@ -15,14 +16,12 @@ from envcap.offered import fits
 from envcap.plan import plan_image
 from envcap.rebuild import Rebuilt, choose_platform, expected_on, reached_level
 from envcap.registry.connection import Connection
-from envcap.registry.credentials import run_helper
 from envcap.registry.found import find_image
 from envcap.registry.journal import FileJournal
 from envcap.registry.mounts import MountMemory
 from envcap.registry.offer import Offer, OfferError, find_offer, offered_image
 from envcap.registry.push import NewPush, PushedImage, new_push, tag_known
 from envcap.registry.reference import Reference
-from envcap.registry.settings import find_registry_settings
 from envcap.registry.upload import Outcome
 from envcap.render import counted, human_size
 from envcap.store import open_store
@@ -52,10 +51,7 @@ def open_registry(reference: Reference, machine: Machine, *, plain_http: bool) -
     """
     if machine.offline:
         raise UsageError(f"{reference} is in a registry, and `--offline` asks nobody")
-    settings = find_registry_settings(
-        machine.environ, machine.home, run=run_helper(machine.environ), plain_http=plain_http
-    )
-    with Connection(reference.host, settings) as connection:
+    with connect_to(reference.host, machine, plain_http=plain_http) as connection:
         yield connection
 
 

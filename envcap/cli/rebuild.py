@@ -20,7 +20,7 @@ from envcap.lockfile.model import Lockfile
 from envcap.oci.image import Layer
 from envcap.oci.layout import check_layout_place, check_tar_place, write_tar
 from envcap.oci.layout_folder import NewLayout, new_layout
-from envcap.rebuild import Rebuilt, choose_platform, rebuild_lock, recorded
+from envcap.rebuild import Rebuilt, choose_platform, expected_on, rebuild_lock, recorded
 from envcap.render import columns, human_size
 from envcap.verify import Level
 from envcap.world import World, open_world
@@ -83,6 +83,7 @@ def rebuild_command(options: RebuildOptions) -> None:
     if options.record and folder.bundle:
         raise UsageError(f"`--record` can't write into {options.lock}, which is a bundle or lies in a registry")
     platform = choose_platform(folder.lockfile, options.platform)
+    options = _with_its_image(options, folder, platform)
     attest = _attester(options.key, folder, platform, talk) if options.attest and options.key else None
     warn_of_weak_cpu(folder.lockfile, platform, talk)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index, jobs=options.jobs)
@@ -108,6 +109,18 @@ def rebuild_command(options: RebuildOptions) -> None:
             talk.say(f"Attested: {visible(str(attestation))}")
     if not options.record:
         check_level(rebuilt)
+
+
+def _with_its_image(options: RebuildOptions, folder: LockFolder, platform: str) -> RebuildOptions:
+    """Take layers from the image that was published with a lock, unless what is built here is what counts."""
+    if folder.bundle is None or options.source or options.record or options.attest:
+        return options
+    from envcap.cli.registries import remote_files  # noqa: PLC0415  # most locks are files
+
+    remote = remote_files(folder)
+    if remote is None or remote.lock.image is None or expected_on(folder.lockfile, platform) is None:
+        return options
+    return replace(options, source=str(remote.lock.image))
 
 
 def check_level(rebuilt: Rebuilt) -> None:

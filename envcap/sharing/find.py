@@ -59,6 +59,14 @@ class FoundLock:
         return self.root.digest != self.artifact.digest
 
     @property
+    def image(self) -> Reference | None:
+        """Name the image that the lock refers to, by digest, or None."""
+        where = self.reference
+        return (
+            Reference(host=where.host, repository=where.repository, digest=self.root.digest) if self.has_image else None
+        )
+
+    @property
     def pinned(self) -> Reference:
         """Name exactly this lock, for ever."""
         return Reference(host=self.reference.host, repository=self.reference.repository, digest=self.artifact.digest)

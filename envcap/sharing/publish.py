@@ -123,14 +123,22 @@ def known_image(connection: Connection, repository: str, digest: Digest) -> Mani
 
 
 def send_image(
-    connection: Connection, reference: Reference, image: Image, *, journal: UploadJournal, progress: Progress
+    connection: Connection,
+    reference: Reference,
+    image: Image,
+    *,
+    mounts: Sequence[str] = (),
+    journal: UploadJournal,
+    progress: Progress,
 ) -> tuple[Manifest, tuple[Outcome, ...]]:
     """Have an image in a repository, by digest.
 
     Raises:
         RegistryError: The registry refuses, doesn't answer, or answers wrongly.
     """
-    pushed = push_image(connection, image, replace(reference, tag=""), journal=journal, progress=progress)
+    pushed = push_image(
+        connection, image, replace(reference, tag=""), mounts=mounts, journal=journal, progress=progress
+    )
     return Manifest.of(image.manifest), pushed.outcomes
 
 
@@ -141,6 +149,7 @@ def send_lock(
     image: Manifest | None,
     *,
     have_pieces: Callable[[], OpenPiece],
+    mounts: Sequence[str] = (),
     journal: UploadJournal,
     progress: Progress,
 ) -> Published:
@@ -152,6 +161,7 @@ def send_lock(
         publication: What to publish.
         image: What the tag will name, or None: then it names the lock.
         have_pieces: Gives how to open pinned files; called only if some are to be sent.
+        mounts: Repositories of the same registry that may have them.
         journal: Where unfinished uploads are kept for another run.
         progress: Told of bytes.
 
@@ -161,9 +171,13 @@ def send_lock(
     """
     text = write_lockfile(publication.lockfile).encode()
     lock = Manifest.of(_manifest(text, publication, image))
-    outcomes = _send_pieces(
-        connection, reference, text, lock, publication.pieces, have_pieces, journal=journal, progress=progress
-    )
+    outcomes: tuple[Outcome, ...] = ()
+    if head_manifest(connection, reference.repository, str(lock.descriptor.digest)) is None:
+        # Registries check a manifest's blobs when they take it: where it is, they are.
+        blobs = _blobs(text, publication.pieces, have_pieces)
+        outcomes = push_blobs(
+            connection, reference.repository, blobs, mounts=mounts, journal=journal, progress=progress
+        )
     known: set[Digest] = set()
     root = image or lock
     if image is not None:
@@ -242,26 +256,11 @@ def _manifest(text: bytes, publication: Publication, image: Manifest | None) -> 
     )
 
 
-def _send_pieces(
-    connection: Connection,
-    reference: Reference,
-    text: bytes,
-    lock: Manifest,
-    pieces: Sequence[Piece],
-    have_pieces: Callable[[], OpenPiece],
-    *,
-    journal: UploadJournal,
-    progress: Progress,
-) -> tuple[Outcome, ...]:
-    """Send what the lock's manifest names, unless the registry has the manifest: it checked them when it took it."""
-    if head_manifest(connection, reference.repository, str(lock.descriptor.digest)) is not None:
-        return ()
-    opened = have_pieces() if pieces else None
+def _blobs(text: bytes, pieces: Sequence[Piece], have_pieces: Callable[[], OpenPiece]) -> list[Blob]:
+    """Name what the lock's manifest names."""
     layer = Descriptor(media_type=LOCK_LAYER, digest=Digest.of(text), size=len(text))
-    blobs = [_empty(), _memory(layer, text, "lock")]
-    if opened is not None:
-        blobs += [_piece(piece, opened) for piece in pieces]
-    return push_blobs(connection, reference.repository, blobs, journal=journal, progress=progress)
+    opened = have_pieces() if pieces else None
+    return [_empty(), _memory(layer, text, "lock"), *(_piece(piece, opened) for piece in pieces if opened)]
 
 
 def _known(connection: Connection, reference: Reference, subject: Manifest, artifact_type: str) -> set[Digest]:

@@ -209,6 +209,30 @@ def test_what_is_damaged_in_the_store_is_made_anew_and_never_published(
         assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def test_another_repository_s_blobs_are_mounted(flow: Flow, tmp_path: Path, registry: FakeRegistry) -> None:
+    store = ("--store", tmp_path / "store")
+    first = publish(flow, tmp_path, f"{registry.host}/a:1", "--with-sources", *store)
+    again = publish(flow, tmp_path, f"{registry.host}/b:1", "--with-sources", *store)
+    assert (first["mounted"], again["lock"]) == (0, first["lock"])
+    assert again["mounted"] > again["sent"]
+
+
+def test_a_published_image_s_layers_are_taken_and_not_built(flow: Flow, tmp_path: Path, ref: str) -> None:
+    assert flow.run("rebuild", tmp_path / "lock", "--record").status == 0
+    found = publish(flow, tmp_path, ref)
+    nowhere = {"PIP_FIND_LINKS": str(tmp_path / "none"), "ENVCAP_DEBIAN_MIRROR": (tmp_path / "none").as_uri()}
+    far = replace(flow, settings=nowhere)
+    built = far.run("rebuild", ref, "--json", "--store", tmp_path / "far", "--output", tmp_path / "image.tar")
+    assert built.status == 0, built.err
+    table = json.loads(built.out)
+    assert (table["manifest"], table["level"]) == (found["image"], "manifest")
+    assert len(table["from"]["taken"]) == len(table["layers"])
+    # Whoever attests must build: then the sources are asked for, and missed.
+    attested = far.run("rebuild", ref, "--attest", "--key", tmp_path / "carol", "--store", tmp_path / "far2")
+    assert attested.status == 1
+    assert "No source has" in attested.err
+
+
 def test_a_tag_that_is_moved_says_what_it_named(flow: Flow, tmp_path: Path, ref: str) -> None:
     first = publish(flow, tmp_path, ref)
     moved = flow.run("publish", tmp_path / "lock", ref, "--no-image")
