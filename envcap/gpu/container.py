@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from envcap.errors import DifferenceError
-from envcap.gpu.model import AMD, INTEL, NVIDIA
+from envcap.gpu.model import AMD, INTEL, NVIDIA, VENDOR_NAMES
 
 DOCKER, PODMAN = "docker", "podman"
 
 _KINDS = {NVIDIA: "nvidia.com/gpu", AMD: "amd.com/gpu", INTEL: "intel.com/gpu"}
-_NAMES = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
 _ALL = "all"
 _NO_GPU = "run without one with `--no-gpu`"
 
@@ -94,7 +93,7 @@ def _access(vendor: str, host: ContainerHost) -> GpuAccess | None:
     devices = sorted(name for name in host.cdi if name.startswith(f"{kind}="))
     if devices:
         chosen = [f"{kind}={_ALL}"] if f"{kind}={_ALL}" in devices else devices
-        return GpuAccess(options=tuple(f"--device={name}" for name in chosen), words=f"{_NAMES[vendor]} by CDI")
+        return GpuAccess(options=tuple(f"--device={name}" for name in chosen), words=f"{VENDOR_NAMES[vendor]} by CDI")
     if vendor == NVIDIA:
         if host.engine == DOCKER and host.nvidia_runtime:
             return GpuAccess(options=("--gpus=all",), words="NVIDIA by `--gpus`")
@@ -103,7 +102,7 @@ def _access(vendor: str, host: ContainerHost) -> GpuAccess | None:
         return None
     nodes = ("/dev/kfd", "/dev/dri") if vendor == AMD else ("/dev/dri",)
     options = [f"--device={node}" for node in nodes] + _group_options(host)
-    return GpuAccess(options=tuple(options), words=f"{_NAMES[vendor]} by {' and '.join(nodes)}")
+    return GpuAccess(options=tuple(options), words=f"{VENDOR_NAMES[vendor]} by {' and '.join(nodes)}")
 
 
 def _group_options(host: ContainerHost) -> list[str]:
@@ -115,7 +114,7 @@ def _group_options(host: ContainerHost) -> list[str]:
 
 
 def _nothing(wanted: tuple[str, ...], host: ContainerHost) -> DifferenceError:
-    names = " or ".join(_NAMES[vendor] for vendor in wanted)
+    names = " or ".join(VENDOR_NAMES[vendor] for vendor in wanted)
     if NVIDIA in wanted and NVIDIA in host.vendors:
         setup = (
             "run `nvidia-ctk runtime configure --runtime=docker` and restart docker"

@@ -11,17 +11,19 @@ from itertools import combinations
 
 from envcap.gpu.judge import judge_machine
 from envcap.gpu.lookup import capability_of, compat_package
-from envcap.gpu.model import NVIDIA, CodeSet, GpuCode, GpuDevice, GpuDriver, GpuMachine, GpuStack
+from envcap.gpu.model import NVIDIA, CodeSet, GpuCode, GpuDevice, GpuDriver, GpuGap, GpuMachine, GpuStack
 from envcap.gpu.models import kind_of_device
-from envcap.gpu.nvidia_driver import compat_name
+from envcap.gpu.nvidia_driver import compat_name, is_nvml_mismatch
 from envcap.gpu.preflight import RUNS, Fix, Level, Preflight, Reason, rank
-from envcap.gpu.runtimes import cuda_runtimes
-from envcap.gpu.table import GpuTable
+from envcap.gpu.runtimes import cuda_runtimes, wanted_vendors
+from envcap.gpu.table import GpuModel, GpuTable
 from envcap.gpu.targets import parse_capability
 from envcap.gpu.versions import Version, dotted, parse_version, two_components
 from envcap.gpu.words import say_need
 
 _PACKAGES_SHOWN = 3
+_UNREAD = GpuGap(fact="nvml", why="not asked yet")
+_ONE = "both halves of the driver are of one version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +109,13 @@ def _changes(world: _World, preflight: Preflight, table: GpuTable) -> Iterator[_
     driver = next((one for one in world.machine.drivers if one.vendor == NVIDIA), None)
     reasons = {finding.reason for finding in preflight.findings}
     if driver and Reason.MISMATCH in reasons:
-        words = "restart the machine, so that the kernel loads the driver that is installed"
-        yield _Change(kind="restart", words=words, driver=replace(driver, version=driver.user, api=""))
+        told = bool(driver.version and driver.user)
+        where, what = ("", "the kernel loads the driver that is installed") if told else (", or the container", _ONE)
+        words = f"restart the machine{where}, so that {what}"
+        # NVML will answer then; what, nobody knows yet.
+        rest = tuple(_UNREAD if is_nvml_mismatch(gap) else gap for gap in world.machine.gaps)
+        restarted = replace(driver, version=driver.user, api="")
+        yield _Change(kind="restart", words=words, driver=restarted, machine=replace(world.machine, gaps=rest))
     if driver and driver.library == "compat":
         words = "take the libcuda of cuda-compat off the loader's path (`LD_LIBRARY_PATH`, `/etc/ld.so.conf.d`)"
         yield _Change(kind="loader", words=words, driver=replace(driver, library="host", user="", api=""))
@@ -233,8 +240,15 @@ def _cuda_major(name: str, version: str) -> Version | None:
 
 def _another_machine(stack: GpuStack, table: GpuTable) -> Fix | None:
     """Describe a machine on which the environment runs, if there is one."""
+    newest = table.branches[-1].number
+    # Models of one architecture do alike with the newest driver: judging each of them takes a minute for a large lock.
+    kinds: dict[tuple[str, str], GpuModel] = {}
     for model in table.models:
-        for branch in (table.branches[-1].number, *(row.last_branch for row in table.capabilities[:1])):
+        if model.vendor in wanted_vendors(stack):
+            kinds.setdefault((model.vendor, model.arch), model)
+    for model in kinds.values():
+        known = capability_of(parse_capability(model.arch) or (), table)
+        for branch in dict.fromkeys((newest, (known.last_branch if known else 0) or newest)):
             device = GpuDevice(vendor=model.vendor, name=model.name, arch=model.arch)
             machine = GpuMachine(
                 context="bare", drivers=(GpuDriver(vendor=model.vendor, version=f"{branch}.999"),), devices=(device,)

@@ -1,14 +1,12 @@
 """Judge a machine as it is: which kinds of device run an environment. Pure; `verdict.py` adds the fix."""
 
 from envcap.gpu.amd_device import judge_amd, read_amd_driver
-from envcap.gpu.model import AMD, INTEL, NVIDIA, GpuMachine, GpuStack
+from envcap.gpu.model import AMD, NVIDIA, VENDOR_NAMES, GpuMachine, GpuStack
 from envcap.gpu.nvidia_device import judge_nvidia
 from envcap.gpu.nvidia_driver import DriverFacts, read_driver
 from envcap.gpu.preflight import MACHINE_LEVELS, DeviceVerdict, Finding, Level, Preflight, Reason, worst
 from envcap.gpu.runtimes import wanted_vendors
 from envcap.gpu.table import GpuTable
-
-_NAMES = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
 
 
 def judge_machine(stack: GpuStack, machine: GpuMachine, table: GpuTable, *, cdi: bool | None = None) -> Preflight:
@@ -62,18 +60,20 @@ def _judge_vendor(
     if vendor == AMD:
         findings = read_amd_driver(stack, machine, table)
         return findings, [judge_amd(stack, device, table) for device in devices]
-    words = f"envcap has no rules for GPUs of {_NAMES.get(vendor, vendor)}: compare with the machine of the snapshot"
+    words = (
+        f"envcap has no rules for GPUs of {VENDOR_NAMES.get(vendor, vendor)}: compare with the machine of the snapshot"
+    )
     unknown = [DeviceVerdict(device=device, level=Level.UNKNOWN) for device in devices]
     return (Finding(reason=Reason.VENDOR, words=words),), unknown
 
 
 def _without_device(vendors: tuple[str, ...], machine: GpuMachine, table: GpuTable) -> list[Finding]:
     """Say why no device was judged: there is none, there are others, or the driver doesn't tell."""
-    wanted = " or ".join(_NAMES.get(vendor, vendor) for vendor in vendors)
+    wanted = " or ".join(VENDOR_NAMES.get(vendor, vendor) for vendor in vendors)
     if any(driver.vendor in vendors for driver in machine.drivers):
         found = list(read_driver(machine, table)[1]) if NVIDIA in vendors else []
-        if any(finding.reason == Reason.MISMATCH for finding in found):
-            return found
+        if mismatch := [finding for finding in found if finding.reason == Reason.MISMATCH]:
+            return mismatch  # which is why nothing else can be read
         if machine.gaps:
             reasons = "; ".join(f"{gap.fact}: {gap.why}" for gap in machine.gaps[:3])
             words = f"there is a driver of {wanted}, but its devices can't be read ({reasons})"

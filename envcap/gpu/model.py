@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NVIDIA, AMD, INTEL = "nvidia", "amd", "intel"
+VENDOR_NAMES = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
+"""As the makers write themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

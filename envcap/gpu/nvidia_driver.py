@@ -8,11 +8,14 @@ and those of Jetson, whose numbers are others: there only what libcuda says coun
 from dataclasses import dataclass
 
 from envcap.gpu.lookup import api_of_driver, compat_package, floor_of, is_newer_than_table, native_driver
-from envcap.gpu.model import NVIDIA, GpuDriver, GpuMachine
+from envcap.gpu.model import NVIDIA, GpuDriver, GpuGap, GpuMachine
 from envcap.gpu.preflight import Finding, Level, LibraryVerdict, Reason
 from envcap.gpu.runtimes import Runtime
 from envcap.gpu.table import GpuTable
 from envcap.gpu.versions import Version, dotted, parse_major_minor, parse_version, same_release, two_components
+
+_NVML_MISMATCH = "NVML 18:"
+"""How a gap says NVML_ERROR_LIB_RM_VERSION_MISMATCH (nvml.h)."""
 
 _OTHER_NUMBERS = frozenset({"wsl2", "jetson"})
 
@@ -138,6 +141,11 @@ def compat_name(cuda: Version) -> str:
     return "cuda-compat-" + "-".join(str(part) for part in cuda)
 
 
+def is_nvml_mismatch(gap: GpuGap) -> bool:
+    """Tell whether NVML itself found that the libraries are of another version than the kernel module."""
+    return gap.fact == "nvml" and gap.why.startswith(_NVML_MISMATCH)
+
+
 def _compat_refused(facts: DriverFacts, kind: str, table: GpuTable) -> Finding | None:
     """Tell why a forward-compatibility libcuda doesn't start, if so: for the kind of GPU, or for a newer host."""
     if table.compat_kinds.get(kind) == "no":
@@ -165,6 +173,11 @@ def _stub(driver: GpuDriver) -> list[Finding]:
 
 def _mismatch(driver: GpuDriver, machine: GpuMachine) -> list[Finding]:
     """Compare the halves of a driver; under WSL they are numbered otherwise, cuda-compat differs on purpose."""
+    if any(map(is_nvml_mismatch, machine.gaps)):
+        # In a container the kernel's half may not tell its version; NVML has compared them itself.
+        seen = f"{driver.version or 'unknown'} in the kernel, {driver.user or 'unknown'} for programs"
+        words = f"the two halves of the NVIDIA driver differ (NVML 18): {seen}"
+        return [Finding(reason=Reason.MISMATCH, words=words)]
     if not driver.user or not driver.version or driver.library in {"compat", "stub", "wsl"}:
         return []
     if machine.context == "wsl2" or same_release(driver.user, driver.version):

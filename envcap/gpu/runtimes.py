@@ -4,7 +4,7 @@ The library that is in the environment counts before what a framework was built 
 driver. Where a framework has it linked into itself, its own word counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from envcap.gpu.lookup import cuda_of_ptx
@@ -42,11 +42,11 @@ def cuda_runtimes(
         code: A `cudart` without a version is linked into a library: the newest PTX of its package tells the toolkit.
         table: Tells the toolkit of a PTX ISA.
     """
-    every = tuple(code)
-    found = [runtime for library in libraries if (runtime := _of_library(library, every, table))]
+    newest = _newest_ptx(code)
+    found = [runtime for library in libraries if (runtime := _of_library(library, newest, table))]
     exact = [runtime for runtime in found if not runtime.because.startswith("cuda ")]
     majors = {runtime.version[0] for runtime in exact}
-    rest = [runtime for runtime in found if runtime not in exact and runtime.version[0] not in majors]
+    rest = [one for one in found if one.because.startswith("cuda ") and one.version[0] not in majors]
     majors |= {runtime.version[0] for runtime in rest}
     built = [
         Runtime(
@@ -92,11 +92,13 @@ def wanted_vendors(stack: GpuStack) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def _of_library(library: GpuLibrary, code: tuple[GpuCode, ...], table: GpuTable) -> Runtime | None:
+def _of_library(library: GpuLibrary, newest: Mapping[str, Version], table: GpuTable) -> Runtime | None:
     name = library.name.partition(" ")[0]
     if name not in {"cuda", "cudart"}:
         return None
-    version = parse_major_minor(library.version) or _toolkit_of_code(library.provider, code, table)
+    version = parse_major_minor(library.version)
+    if version is None and (isa := newest.get(library.provider)):
+        version = cuda_of_ptx(isa, table)
     if version is None:
         return None
     because = f"{library.name} {dotted(version)} of {_provided(library)}"
@@ -108,16 +110,15 @@ def _provided(library: GpuLibrary) -> str:
     return library.provider if " " in library.name else f"{library.provider} {library.version}".strip()
 
 
-def _toolkit_of_code(provider: str, code: tuple[GpuCode, ...], table: GpuTable) -> Version | None:
-    isas = [
-        target.isa
-        for row in code
-        if row.provider == provider
-        for containers in row.sets
-        for text in containers.targets
-        if isinstance(target := target_or_none(text), CudaTarget) and target.isa
-    ]
-    return cuda_of_ptx(max(isas), table) if isas else None
+def _newest_ptx(code: Iterable[GpuCode]) -> Mapping[str, Version]:
+    """Give the newest PTX ISA by package; once for all of its libraries, of which a lock may have thousands."""
+    found: dict[str, Version] = {}
+    for row in code:
+        for text in {target for containers in row.sets for target in containers.targets}:
+            target = target_or_none(text)
+            if isinstance(target, CudaTarget) and target.isa:
+                found[row.provider] = max(found.get(row.provider, ()), target.isa)
+    return found
 
 
 def _built_for(framework: GpuFramework, kind: str) -> Version | None:

@@ -11,6 +11,8 @@ from envcap.gpu.targets import format_capability, parse_capability
 from envcap.gpu.versions import Version, two_components
 
 _MODELS_SHOWN = 4
+_REASONS_SHOWN = 20
+"""Of one device, the worst first."""
 _WORDS = {
     Level.OK: "runs",
     Level.MINOR: "runs, by minor-version compatibility",
@@ -134,11 +136,15 @@ def _say_device(verdict: DeviceVerdict) -> Iterator[str]:
             rows = said.setdefault((finding.reason, part.name), [])
             if finding.words not in {words for words, _ in rows}:
                 rows.append((finding.words, part.file.rpartition("/")[2]))
-    for (reason, name), rows in said.items():
-        for words, file in rows:
-            # A package whose libraries differ needs their names.
-            which = f"{name} ({file})" if len(rows) > 1 and file and file not in words else name
-            yield f"  {reason}: {which}: {words}"
+    lines = [
+        # A package whose libraries differ needs their names.
+        f"  {reason}: {name}{f' ({file})' if len(rows) > 1 and file and file not in words else ''}: {words}"
+        for (reason, name), rows in said.items()
+        for words, file in rows
+    ]
+    yield from lines[:_REASONS_SHOWN]
+    if len(lines) > _REASONS_SHOWN:
+        yield f"  ... and {len(lines) - _REASONS_SHOWN} more (all of them with `--json`)"
 
 
 def _diff_needs(old: GpuStack, new: GpuStack, table: GpuTable) -> Iterator[str]:

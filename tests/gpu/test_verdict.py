@@ -294,6 +294,14 @@ CASES = {
         fix="restart the machine, so that the kernel loads the driver that is installed",
         after=Level.UNKNOWN,
     ),
+    "in a container, where the kernel's half does not tell its version": Case(
+        stack=TORCH_STACK,
+        machine=machine("", gaps=(GpuGap(fact="nvml", why="NVML 18: driver and library versions differ"),)),
+        level=Level.WILL_NOT_RUN,
+        reasons={R.MISMATCH},
+        fix="restart the machine, or the container, so that both halves of the driver are of one version",
+        after=Level.UNKNOWN,
+    ),
     "cuda-compat on the loader's path of a GeForce machine": Case(
         stack=TORCH_STACK,
         machine=machine("595.71.05", RTX_4090, library="compat", api="13.2", user="595.45.04"),
