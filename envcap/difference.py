@@ -196,13 +196,13 @@ def _patch(patch: Patch | None) -> str:
 def _gpu(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
     one, two = before.gpu, after.gpu
     needs = [
-        {row.subject: " ".join(filter(None, (_bounds(row.at_least, row.at_most), ", ".join(row.one_of)))) for row in s}
+        _joined(
+            (row.subject, " ".join((_bounds(row.at_least, row.at_most), ", ".join(row.one_of))).strip()) for row in s
+        )
         for s in (one.needs, two.needs)
     ]
     yield from _tables(Topic.GPU, *needs)
-    libraries = [
-        {row.name: row.version for row in sorted(stack.libraries, key=lambda row: row.version)} for stack in (one, two)
-    ]
+    libraries = [_joined((row.name, row.version) for row in stack.libraries) for stack in (one, two)]
     yield from _tables(Topic.GPU, *libraries)
     frameworks = [{row.name: f"{row.version} for {row.built_for}" for row in stack.frameworks} for stack in (one, two)]
     yield from _tables(Topic.GPU, *frameworks)
@@ -216,6 +216,14 @@ def _gpu(before: Lockfile, after: Lockfile) -> Iterator[Difference]:
     yield from _listed(Topic.GPU, "not seen by analysis", one.blind, two.blind)
     if one.rules and two.rules:
         yield from _facts(Topic.COSMETIC, {"GPU rules": (one.rules, two.rules)})
+
+
+def _joined(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Join what is said of one name several times: two packages bring a library, two drivers compile PTX."""
+    found: dict[str, dict[str, None]] = {}
+    for name, text in rows:
+        found.setdefault(name, {})[text] = None
+    return {name: "; ".join(texts) for name, texts in found.items()}
 
 
 def _targets(sets: Iterable[CodeSet]) -> str:
@@ -347,7 +355,7 @@ def _archives(before: Sequence[CondaPackage], after: Sequence[CondaPackage]) -> 
 
 
 def _drivers(session: Session) -> str:
-    return ", ".join(f"{row.vendor} {row.version}" for row in session.gpu.drivers)
+    return ", ".join(f"{row.vendor} {row.version or row.user or 'unknown'}" for row in session.gpu.drivers)
 
 
 def _devices(session: Session) -> str:

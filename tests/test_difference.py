@@ -196,6 +196,21 @@ def test_gpu_stacks_differ_by_needs_libraries_and_targets() -> None:
     ]
 
 
+def test_what_two_packages_bring_or_two_drivers_compile_is_all_compared() -> None:
+    def stack(version: str, driver: str) -> GpuStack:
+        libraries = tuple(GpuLibrary(name="cudnn", version=one, provider=f"p{one}") for one in (version, "9.9"))
+        subject = "nvidia-driver-jit"
+        needs = (GpuNeed(subject=subject, at_least=driver), GpuNeed(subject=subject, at_least="595.45"))
+        return GpuStack(libraries=libraries, needs=needs)
+
+    before, after = (replace(SMALL, gpu=stack(*pair)) for pair in (("9.1", "570.26"), ("9.2", "575.51")))
+    rows = [(row.name, row.before, row.after) for row in compare_locks(before, after) if row.topic is Topic.GPU]
+    assert rows == [
+        ("nvidia-driver-jit", ">=570.26; >=595.45", ">=575.51; >=595.45"),
+        ("cudnn", "9.1; 9.9", "9.2; 9.9"),
+    ]
+
+
 def test_only_where_from_and_why_is_cosmetic() -> None:
     evidence = [
         replace(SMALL, name="x"),
