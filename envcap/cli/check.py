@@ -10,7 +10,7 @@ from pathlib import Path
 from envcap.blobs import LockFolder
 from envcap.check import CheckRequest, Drift, check_environment
 from envcap.cli.facts import warn_of_weak_cpu
-from envcap.cli.gpu import judge_preflight, preflight_of, preflight_table, report_preflight
+from envcap.cli.gpu import judge_preflight, preflight_of, preflight_table, report_preflight, say_unjudged
 from envcap.cli.locks import open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
@@ -75,9 +75,9 @@ def check_command(options: CheckOptions) -> None:
     else:
         _report(drift, folder, time.monotonic() - started, talk)
         warn_of_virtual(folder.lockfile, machine, talk)
-        report_preflight(verdict, gpus, odd, talk)
+        report_preflight(verdict, gpus, odd, talk, here=True)
     _judge(drift, options.lock, prefix)
-    judge_preflight(verdict, folder.lockfile, asked=False)
+    judge_preflight(verdict, folder.lockfile, asked=False, here=True)
 
 
 def _check_machine(options: CheckOptions, folder: LockFolder, machine: Machine, talk: Talk) -> None:
@@ -97,7 +97,7 @@ def _check_machine(options: CheckOptions, folder: LockFolder, machine: Machine, 
             warn_of_virtual(lockfile, machine, talk)
         report_preflight(verdict, gpus, odd, talk)
         if verdict is None:
-            print_data("The lock wants no GPU")
+            print_data(visible(say_unjudged(lockfile.gpu)))
     judge_preflight(verdict, lockfile, asked=bool(options.gpu))
 
 

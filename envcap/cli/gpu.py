@@ -1,15 +1,16 @@
 """GPUs on the command line: rows of a summary, the preflight of a machine, and `envcap gpu where`."""
 
 import json
+import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from envcap.cli.locks import open_lock
-from envcap.cli.talk import Talk, print_data, visible
+from envcap.cli.talk import Talk, print_data, visible, visible_lines
 from envcap.errors import DifferenceError, UsageError
-from envcap.gpu.model import GpuDevice, GpuMachine, GpuStack
+from envcap.gpu.model import VENDOR_NAMES, GpuDevice, GpuDriver, GpuMachine, GpuStack
 from envcap.gpu.preflight import RUNS, Level, Preflight
 from envcap.gpu.table import gpu_table
 from envcap.gpu.verdict import imagine_machine
@@ -21,10 +22,19 @@ from envcap.render import columns, counted
 from envcap.world import Machine
 
 _WIDTH = 100
+_NARROWEST = 32
 _SHOWN = 4
 _PACKAGES_SHOWN = 3
 _MAIN = ("cuda", "cudart", "cudnn", "nccl", "rocm", "tensorrt")
 """Libraries that a summary names; the lock has them all."""
+_BLIND_SHOWN = 8
+_FRAMEWORKS_SHOWN = 12
+_CONTEXTS = {
+    "container": "seen from a container",
+    "wsl2": "under WSL2",
+    "jetson": "a Jetson",
+    "vgpu": "a virtual GPU",
+}
 
 
 def gpu_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
@@ -36,22 +46,16 @@ def gpu_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
     return [
         *_wrapped("GPU", needs),
         *_wrapped("", "; ".join(filter(None, (_libraries(stack), _frameworks(stack), _code(stack))))),
-        *_wrapped("not seen", "; ".join(stack.blind)),
-        *_wrapped("GPU here", say_machine(machine)),
+        *_wrapped("not seen", _capped(stack.blind, _BLIND_SHOWN, "; ")),
+        *_wrapped("locked on", say_machine(machine)),
     ]
 
 
 def say_machine(machine: GpuMachine) -> str:
     """Say what a machine has: `2 x NVIDIA H100 80GB HBM3 (9.0, 81559 MiB), NVIDIA driver 580.95.05 for CUDA 13.0`."""
     devices = [_device(device) for device in machine.devices]
-    drivers = [
-        f"{row.vendor} driver {row.version or row.user or 'unknown'}"
-        + (f" ({row.flavour})" if row.flavour else "")
-        + (f" for CUDA {row.api}" if row.api else "")
-        for row in machine.drivers
-    ]
-    where_it_is = [f"in {machine.context}"] if machine.context not in {"", "bare"} else []
-    return ", ".join([*devices, *drivers, *where_it_is])
+    where_it_is = [_CONTEXTS[machine.context]] if machine.context in _CONTEXTS else []
+    return ", ".join([*devices, *map(_driver, machine.drivers), *where_it_is])
 
 
 def warn_of_gpu(lockfile: Lockfile, machine: Machine, talk: Talk) -> None:
@@ -60,7 +64,9 @@ def warn_of_gpu(lockfile: Lockfile, machine: Machine, talk: Talk) -> None:
         return
     found = preflight(lockfile, machine.gpu()[0])
     if found and not found.cpu_only and found.best not in RUNS:
-        talk.warn("This machine's GPU will not do for the image, which can be built here all the same:")
+        told = "It can't be told whether this machine's GPU will do for the image"
+        said = told if found.best is Level.UNKNOWN else "This machine's GPU will not do for the image"
+        talk.warn(f"{said}, which can be built here all the same:")
         for line in say_preflight(found):
             talk.say(f"  {visible(line)}")
 
@@ -84,29 +90,41 @@ def preflight_of(
     return preflight(lockfile, here), here, tuple(row.message for row in findings)
 
 
-def report_preflight(found: Preflight | None, machine: GpuMachine, odd: tuple[str, ...], talk: Talk) -> None:
-    """Say a verdict."""
+def report_preflight(
+    found: Preflight | None, machine: GpuMachine, odd: tuple[str, ...], talk: Talk, *, here: bool = False
+) -> None:
+    """Say a verdict; `here` if the question was about an environment, and the machine is only where it is."""
     if found is None:
         return
     for message in odd:
         talk.warn(message)
+    if here and found.cpu_only:
+        # An environment is compared on laptops too: that is one remark there, and no verdict of its own.
+        vendors = " or ".join(VENDOR_NAMES[vendor] for vendor in found.vendors)
+        talk.say(
+            f"No {vendors} GPU here: what the lock has for one was not judged (`envcap check LOCK --machine` does)"
+        )
+        return
     if machine.devices or machine.drivers:
         print_data(f"GPU: {visible(say_machine(machine))}")
     for line in say_preflight(found):
         print_data(f"  {visible(line)}")
 
 
-def judge_preflight(found: Preflight | None, lockfile: Lockfile, *, asked: bool) -> None:
+def judge_preflight(found: Preflight | None, lockfile: Lockfile, *, asked: bool, here: bool = False) -> None:
     """End with status 3 if the environment will not run.
 
     Args:
         found: The verdict.
         lockfile: The lock.
         asked: A GPU was named, so that one is expected.
+        here: The question was about an environment: that its machine has no GPU is no drift.
 
     Raises:
         DifferenceError: It will not run.
     """
+    if found and here and found.cpu_only:
+        return
     if found and (refuses(found, lockfile) or (asked and found.level not in RUNS and found.level is not Level.UNKNOWN)):
         weakest = f" ({found.weakest.name} decides)" if found.weakest else ""
         raise DifferenceError(
@@ -132,29 +150,56 @@ def where_command(lock: Path, *, as_json: bool) -> None:
         print_data(json.dumps({"rules": gpu_table().rules, "rows": [asdict(row) for row in rows]}))
         return
     if not rows:
-        print_data("The lock has no code for a GPU of which this version knows: it runs wherever its CPU code does")
+        print_data(
+            "The lock's GPU code is made when it runs, so that no table can tell where it does"
+            if lockfile.gpu.blind
+            else "The lock has no code for a GPU of which this version knows: it runs wherever its CPU code does"
+        )
+        _say_blind(lockfile.gpu)
         return
-    print_data(f"{say_needs(lockfile.gpu, gpu_table())}\n")
+    width = shutil.get_terminal_size((_WIDTH, 0)).columns
+    print_data(f"{textwrap.fill(visible(say_needs(lockfile.gpu, gpu_table())), width)}\n\n")
     runs = [row for row in rows if row.level in RUNS or row.level is Level.COMPAT]
-    print_data(columns([("runs on", "driver", ""), *(_where(row) for row in runs)]) if runs else "It runs on none.")
+    print_data(_table([("runs on", "driver", ""), *map(_where, runs)], width) if runs else "It runs on none.")
     for compat in sorted({row.compat for row in runs if row.compat}):
         print_data(f"* also R{', R'.join(map(str, compat))}, with NVIDIA's package cuda-compat in the image")
     if others := [row for row in rows if row not in runs]:
         print_data("")
-        print_data(
-            columns(
-                [("not on", "for lack of code in", ""), *((row.arch, _excluded(row), _models(row)) for row in others)]
-            )
-        )
-    for text in lockfile.gpu.blind:
-        Talk().say(f"not seen: {visible(text)}")
+        head = ("not on", "for lack of code in", "")
+        print_data(_table([head, *((row.arch, _excluded(row), _models(row)) for row in others)], width))
+    _say_blind(lockfile.gpu)
+
+
+def say_unjudged(stack: GpuStack) -> str:
+    """Say why there is no verdict: the lock wants no GPU, or only its programs will tell which."""
+    if not stack.blind:
+        return "The lock wants no GPU"
+    return f"No verdict: only programs can tell which GPU they need ({_capped(stack.blind, _BLIND_SHOWN, '; ')})"
+
+
+def _say_blind(stack: GpuStack) -> None:
+    talk = Talk()
+    for text in stack.blind[:_BLIND_SHOWN]:
+        talk.say(f"not seen: {visible(text)}")
+    if len(stack.blind) > _BLIND_SHOWN:
+        talk.say(f"not seen: and {len(stack.blind) - _BLIND_SHOWN} more (`envcap show LOCK --json` has them)")
+
+
+def _table(rows: Sequence[tuple[str, str, str]], width: int) -> str:
+    """Align rows, and wrap the last column into what is left of a terminal's width, if that holds a few words."""
+    left = sum(max(len(row[index]) for row in rows) + 2 for index in (0, 1))
+    wrapped: list[tuple[str, str, str]] = []
+    for arch, what, models in rows:
+        lines = textwrap.wrap(models, max(width - left, _NARROWEST), break_long_words=False, break_on_hyphens=False)
+        wrapped += [(arch, what, (lines or [""])[0]), *(("", "", line) for line in lines[1:])]
+    return visible_lines(columns(wrapped))
 
 
 def _where(row: WhereRow) -> tuple[str, str, str]:
     driver = f"{row.at_least} or newer" if row.at_least else "any"
     driver = f"{row.at_least} to R{row.at_most}" if row.at_most else driver
     level = "" if row.level is Level.OK else row.level.value
-    notes = "; ".join(filter(None, (level, f"best from {row.at_best}" if row.at_best else "", row.why)))
+    notes = "; ".join(filter(None, (level, f"best with {row.at_best} or newer" if row.at_best else "", row.why)))
     return row.arch, driver + (" *" if row.compat else ""), _models(row) + (f" ({notes})" if notes else "")
 
 
@@ -167,6 +212,14 @@ def _excluded(row: WhereRow) -> str:
 def _models(row: WhereRow) -> str:
     more = f" and {len(row.models) - _SHOWN} more" if len(row.models) > _SHOWN else ""
     return ", ".join(row.models[:_SHOWN]) + more
+
+
+def _driver(driver: GpuDriver) -> str:
+    version = driver.version or driver.user or "of unknown version"
+    flavour = f" ({driver.flavour})" if driver.flavour else ""
+    return f"{VENDOR_NAMES[driver.vendor]} driver {version}{flavour}" + (
+        f" for CUDA {driver.api}" if driver.api else ""
+    )
 
 
 def _device(device: GpuDevice) -> str:
@@ -186,11 +239,17 @@ def _libraries(stack: GpuStack) -> str:
 
 
 def _frameworks(stack: GpuStack) -> str:
-    return ", ".join(f"{row.name} {row.version} for {row.built_for}" for row in stack.frameworks)
+    said = [f"{row.name} {row.version} for {row.built_for}" for row in stack.frameworks]
+    return _capped(said, _FRAMEWORKS_SHOWN, ", ")
 
 
 def _code(stack: GpuStack) -> str:
     return f"GPU code in {counted(len(stack.code), 'library')}".replace("librarys", "libraries") if stack.code else ""
+
+
+def _capped(texts: Sequence[str], shown: int, between: str) -> str:
+    more = [f"and {len(texts) - shown} more"] if len(texts) > shown else []
+    return between.join([*texts[:shown], *more])
 
 
 def _wrapped(name: str, text: str) -> Iterator[tuple[str, str]]:

@@ -91,7 +91,7 @@ def test_a_named_machine_on_which_it_runs_is_fine(gpu_flow: Flow) -> None:
     answer = gpu_flow.run("check", gpu_flow.lock, "--gpu", "A100", "--driver", "550.54.15")
 
     assert answer.status == 0, answer.err
-    assert answer.out.splitlines()[0] == "GPU: A100 (8.0), nvidia driver 550.54.15"
+    assert answer.out.splitlines()[0] == "GPU: A100 (8.0), NVIDIA driver 550.54.15"
     assert "  A100: runs" in answer.out
 
 
@@ -142,10 +142,12 @@ def test_an_environment_and_a_named_machine_are_asked_about_apart(gpu_flow: Flow
 def test_where_lists_models_and_what_excludes_the_others(gpu_flow: Flow) -> None:
     answer = gpu_flow.run("gpu", "where", gpu_flow.lock)
 
-    lines = answer.out.splitlines()
+    needs, runs, others = answer.out.split("\n\n")
     assert answer.status == 0
-    assert any(line.startswith("8.0") and "A100" in line for line in lines[: lines.index("")])
-    assert any(line.startswith("7.0") and "fastgpu" in line for line in lines[lines.index("") :])
+    assert needs.startswith("needs an NVIDIA driver 525.60 or newer")
+    assert any(line.startswith("8.0") and "A100" in line for line in runs.splitlines())
+    assert any(line.startswith("7.0") and "fastgpu" in line for line in others.splitlines())
+    assert max(map(len, answer.out.splitlines())) <= 80
     rows = json.loads(gpu_flow.run("gpu", "where", gpu_flow.lock, "--json").out)["rows"]
     assert {row["vendor"] for row in rows} == {"nvidia"}
 
@@ -156,6 +158,20 @@ def test_a_lock_without_gpu_code_runs_wherever_its_cpu_code_does(flow: Flow) -> 
     assert "no code for a GPU" in flow.run("gpu", "where", flow.lock).out
     answer = flow.run("check", flow.lock, "--machine")
     assert (answer.status, answer.out) == (0, "The lock wants no GPU\n")
+
+
+def test_of_code_that_is_made_when_it_runs_there_is_no_verdict_and_its_maker_is_named(flow: Flow) -> None:
+    install_wheel(flow, Wheel(name="triton", version="3.9.0", files={"triton/__init__.py": b""}))
+    assert flow.snapshot().status == 0
+
+    answer = flow.run("check", flow.lock, "--machine")
+    assert (answer.status, answer.out) == (
+        0,
+        "No verdict: only programs can tell which GPU they need (triton 3.9.0 compiles its kernels when they run)\n",
+    )
+    where = flow.run("gpu", "where", flow.lock)
+    assert where.out.startswith("The lock's GPU code is made when it runs")
+    assert where.err == "not seen: triton 3.9.0 compiles its kernels when they run\n"
 
 
 def test_a_machine_without_gpu_is_refused_only_if_the_environment_was_locked_on_one() -> None:
