@@ -106,7 +106,9 @@ def report_preflight(
         )
         return
     if machine.devices or machine.drivers:
-        print_data(f"GPU: {visible(say_machine(machine))}")
+        said = f"GPU: {visible(say_machine(machine))}"
+        width = shutil.get_terminal_size((_WIDTH, 0)).columns
+        print_data("\n".join(_lines(said, width, indent="     ")))
     for line in say_preflight(found):
         print_data(f"  {visible(line)}")
 
@@ -158,7 +160,8 @@ def where_command(lock: Path, *, as_json: bool) -> None:
         _say_blind(lockfile.gpu)
         return
     width = shutil.get_terminal_size((_WIDTH, 0)).columns
-    print_data(f"{textwrap.fill(visible(say_needs(lockfile.gpu, gpu_table())), width)}\n\n")
+    needs = _lines(visible(say_needs(lockfile.gpu, gpu_table())), width)
+    print_data("\n".join([*needs, ""]) + "\n")
     runs = [row for row in rows if row.level in RUNS or row.level is Level.COMPAT]
     print_data(_table([("runs on", "driver", ""), *map(_where, runs)], width) if runs else "It runs on none.")
     for compat in sorted({row.compat for row in runs if row.compat}):
@@ -190,7 +193,7 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> str:
     left = sum(max(len(row[index]) for row in rows) + 2 for index in (0, 1))
     wrapped: list[tuple[str, str, str]] = []
     for arch, what, models in rows:
-        lines = textwrap.wrap(models, max(width - left, _NARROWEST), break_long_words=False, break_on_hyphens=False)
+        lines = _lines(models, max(width - left, _NARROWEST))
         wrapped += [(arch, what, (lines or [""])[0]), *(("", "", line) for line in lines[1:])]
     return visible_lines(columns(wrapped))
 
@@ -225,7 +228,8 @@ def _driver(driver: GpuDriver) -> str:
 def _device(device: GpuDevice) -> str:
     count = f"{device.count} x " if device.count > 1 else ""
     facts = [device.arch, f"{device.memory_mib} MiB" if device.memory_mib else ""]
-    facts += [f"{name} {value}" for name, value in sorted(device.traits.items()) if name in {"mig", "mig-devices"}]
+    split = device.traits.get("mig-devices", "") or ("on" if device.traits.get("mig") == "on" else "")
+    facts += [f"MIG: {split}" if split else ""]
     told = ", ".join(filter(None, facts))
     return f"{count}{device.name}" + (f" ({told})" if told else "")
 
@@ -253,5 +257,10 @@ def _capped(texts: Sequence[str], shown: int, between: str) -> str:
 
 
 def _wrapped(name: str, text: str) -> Iterator[tuple[str, str]]:
-    lines = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = _lines(text, _WIDTH)
     return ((name if number == 0 else "", line) for number, line in enumerate(lines))
+
+
+def _lines(text: str, width: int, indent: str = "") -> list[str]:
+    """Wrap a text between words: names of models, versions and packages stay whole."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

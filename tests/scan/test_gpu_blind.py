@@ -51,3 +51,13 @@ def test_code_in_data_files_is_counted(tmp_path: Path) -> None:
         "flashinfer-cubin brings 2 files of GPU code (.cubin) that only its own program can tell",
         "the environment brings 1 file of GPU code (.hsaco) that only its own program can tell",
     )
+
+
+def test_what_a_package_brings_for_its_own_tests_is_no_code_of_an_environment(tmp_path: Path) -> None:
+    prefix = make_env(tmp_path)
+    add_dist(prefix, "numba", {"numba/cuda/tests/data/jitlink.ptx": b"x"}, version="0.68.1")
+    add_dist(prefix, "tests-of-mine", {"tests.d/a.ptx": b"x"})
+
+    assert find_blind_spots(scan(prefix), (), has_code=False) == (
+        "tests-of-mine brings 1 file of GPU code (.ptx) that only its own program can tell",
+    )
