@@ -30,7 +30,9 @@ def judge_nvidia(
     """
     kind = kind_of_device(device.name, context, table)
     runtimes = cuda_runtimes(stack.libraries, stack.frameworks, stack.code, table)
-    parts = [judge_runtime(runtime, facts, kind, table) for runtime in runtimes]
+    # A runtime is judged and named by its version, whichever of many packages brings it.
+    versions = {runtime.version: runtime for runtime in reversed(runtimes)}
+    parts = [judge_runtime(runtime, facts, kind, table) for runtime in versions.values()]
     groups = alternatives(stack.code, NVIDIA)
     if not runtimes and groups:
         words = "nothing in the environment tells which CUDA its code starts"

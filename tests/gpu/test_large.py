@@ -45,3 +45,11 @@ def test_of_many_reasons_the_first_are_said_and_the_others_counted() -> None:
 
     assert len(said) < 30
     assert any(line.strip().startswith("... and 29") and "--json" in line for line in said)
+
+
+def test_a_runtime_that_many_packages_bring_is_judged_once() -> None:
+    libraries = tuple(GpuLibrary(name="cudart", version="12.4", provider=f"p{number:04d}") for number in range(500))
+
+    (device,) = judge(GpuStack(libraries=libraries), imagine_machine("H100", "", TABLE), TABLE).devices
+
+    assert [part.name for part in device.libraries] == ["CUDA 12.4"]
