@@ -20,6 +20,8 @@ _TEXT = re.compile(r".{1,400}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _BUS = re.compile(r"[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", re.IGNORECASE)
 _A_WORD, _A_VERSION, _A_TEXT = "a lower-case word", "a version", "at most 400 characters"
+_MOST_ROWS = {"code": 5000, "libraries": 1000, "frameworks": 200, "needs": 200, "blind": 1000}
+"""Rows of `[gpu]`: the largest environments seen have a tenth of it, and each is judged for each kind of device."""
 _MOST_CONTAINERS = 1 << 24
 _MOST_DEVICES = 1 << 16
 _MOST_MEMORY_MIB = 1 << 30
@@ -33,6 +35,8 @@ def check_gpu_stack(stack: GpuStack) -> None:
     Raises:
         LockfileError: Says which field of which row.
     """
+    for name, most in _MOST_ROWS.items():
+        between(0, most, len(getattr(stack, name)), f"gpu.{name}")
     if stack.rules:
         matches(_VERSION, stack.rules, "gpu.rules", _A_VERSION)
     for index, library in enumerate(stack.libraries):

@@ -11,6 +11,7 @@ from envcap.gpu.model import (
     GpuCode,
     GpuDevice,
     GpuDriver,
+    GpuFramework,
     GpuGap,
     GpuLibrary,
     GpuMachine,
@@ -107,6 +108,12 @@ def test_an_identifier_in_a_gap_is_refused() -> None:
         (replace(STACK, needs=(*STACK.needs, GpuNeed(subject="gfx", one_of=("gfx942",)))), "needs"),
         (replace(STACK, needs=STACK.needs * 2), "needs"),
         (replace(STACK, needs=(GpuNeed(subject="nvidia-driver", at_least="580 || true"),)), "needs"),
+        (
+            replace(
+                STACK, frameworks=tuple(GpuFramework(name=f"f{n}", version="1", built_for="x") for n in range(201))
+            ),
+            "201",
+        ),
         (replace(STACK, libraries=(GpuLibrary(name="CUDA", version="1", provider="x"),)), "name"),
     ],
 )
