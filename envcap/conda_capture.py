@@ -18,8 +18,9 @@ from envcap.conda_snapshot import (
     fetch_conda,
     lack_of,
 )
-from envcap.environment import CondaRecord, Environment, Finding
+from envcap.environment import CondaRecord, Environment
 from envcap.errors import MissingArtifactError
+from envcap.finding import Finding
 from envcap.lock.conda import LockedConda, is_complete, row_of
 from envcap.lock.conda_archive import write_conda_archive
 from envcap.sources.conda_locator import CondaLocator

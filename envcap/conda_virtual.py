@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from envcap.conda.virtual import ARCHSPEC, CUDA, GLIBC, LINUX, is_cpu_met, is_met
-from envcap.environment import Finding, FindingLevel
+from envcap.finding import Finding, FindingLevel
 from envcap.lockfile.model import Lockfile, VirtualPackage
 from envcap.lockfile.virtual import required_virtual
 

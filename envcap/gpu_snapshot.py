@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envcap.environment import Environment, Finding
+from envcap.environment import Environment
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine, GpuStack
 from envcap.gpu.needs import derive_needs
 from envcap.gpu.table import gpu_table

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import assert_never, cast
 
 from envcap.digest import Digest
-from envcap.environment import Environment, Finding, InterpreterFacts, decode_findings, encode_findings
+from envcap.environment import Environment, InterpreterFacts
 from envcap.errors import EnvcapError, MissingArtifactError
+from envcap.finding import Finding, decode_findings, encode_findings
 from envcap.interpreter import (
     CapturedInterpreter,
     CapturedTree,

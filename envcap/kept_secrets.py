@@ -17,8 +17,8 @@ from envcap.build.conda import installed_members
 from envcap.build.package import TREE_SUFFIX
 from envcap.digest import Digest
 from envcap.entry import Content
-from envcap.environment import Finding
 from envcap.errors import SecretError
+from envcap.finding import Finding
 from envcap.lock.pypi_result import ProofCache, ProofResult, Proven
 from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.model import CAPTURED, Artifact, CapturedFile, CondaPackage, Package

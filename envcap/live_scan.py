@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envcap.environment import Environment, Finding, InterpreterFacts
+from envcap.environment import Environment, InterpreterFacts
 from envcap.errors import ScanError
+from envcap.finding import Finding
 from envcap.lock.conda import check_without_python
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lock.pypi import PLATFORMS, platform_of

@@ -14,8 +14,9 @@ from envcap.conda_snapshot import lock_conda_packages
 from envcap.conda_virtual import glibc_findings
 from envcap.digest import Digest
 from envcap.entry import Content
-from envcap.environment import Environment, Finding, FindingLevel
+from envcap.environment import Environment
 from envcap.files import FileContent
+from envcap.finding import Finding, FindingLevel
 from envcap.gpu.table import gpu_table
 from envcap.gpu_snapshot import lock_gpu
 from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings

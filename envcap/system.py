@@ -4,7 +4,8 @@ from dataclasses import asdict
 from typing import cast
 
 from envcap.digest import Digest
-from envcap.environment import Environment, Finding, decode_findings, encode_findings
+from envcap.environment import Environment
+from envcap.finding import Finding, decode_findings, encode_findings
 from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
 from envcap.lock.debian_choice import choose_suite
 from envcap.lock.debian_deb import make_deb_reader

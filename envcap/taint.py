@@ -7,7 +7,8 @@ from pathlib import Path
 
 from envcap.conda.channel import archive_stem
 from envcap.conda.paths import unplace_noarch
-from envcap.environment import CondaRecord, Environment, Finding
+from envcap.environment import CondaRecord, Environment
+from envcap.finding import Finding
 from envcap.lockfile.model import Package
 from envcap.scan.hardlinks import SharedFile, find_shared, search_roots
 from envcap.sources.uv_settings import uv_cache_folder

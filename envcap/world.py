@@ -12,8 +12,8 @@ from typing import Protocol
 
 from envcap.archives.held import Held
 from envcap.digest import Digest
-from envcap.environment import Finding
 from envcap.errors import SourceError, StoreError
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 from envcap.interpreter import find_python_mirror
 from envcap.sources.conda_settings import CondaSettings, find_conda_settings

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from envcap.blobs import kept_hashes, open_lock
-from envcap.environment import EntryPoint, FindingLevel, InterpreterFacts, OsPackage
+from envcap.environment import EntryPoint, InterpreterFacts, OsPackage
 from envcap.errors import ScanError
+from envcap.finding import FindingLevel
 from envcap.live_scan import check_platform
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lockfile.model import Lockfile

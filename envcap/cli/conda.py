@@ -1,6 +1,6 @@
 """What the command line says of conda packages: rows of a snapshot's summary, and a table for `show`."""
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.lockfile.model import CondaPackage, Lockfile
 from envcap.render import columns, counted, human_size
 

@@ -19,8 +19,8 @@ from envcap.conda.listed import Listing
 from envcap.conda.listing import read_listing
 from envcap.conda_import import linked_environment, name_channels, without_scripts, without_session
 from envcap.conda_resolve import Resolved, resolve_environment
-from envcap.environment import FindingLevel
 from envcap.errors import LockfileError, UsageError
+from envcap.finding import FindingLevel
 from envcap.import_wheels import take_beside
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from envcap.environment import Finding
 from envcap.errors import UsageError
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 from envcap.scan.conda_virtual import detect_virtual
 from envcap.store import default_store_path

@@ -16,8 +16,8 @@ from envcap.cli.facts import fact_rows, interpreter_words
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
-from envcap.environment import Finding, FindingLevel
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lock.pypi_result import Proven

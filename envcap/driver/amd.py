@@ -13,7 +13,7 @@ from envcap.driver.allowed import decimal, kernel_release, pci_id, product
 from envcap.driver.facts import VendorFacts, known_only
 from envcap.driver.pci import VENDOR_AMD, PciGpu
 from envcap.driver.root import SystemRoot
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.gpu.model import AMD, GpuDevice, GpuDriver, GpuGap
 
 _MODULE = "/sys/module/amdgpu"

@@ -16,7 +16,7 @@ from envcap.driver.nvidia import capture_nvidia
 from envcap.driver.pci import list_pci_gpus
 from envcap.driver.root import SystemRoot
 from envcap.driver.run import Asker
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.gpu.model import GpuDevice, GpuDriver, GpuGap
 
 

@@ -6,7 +6,7 @@ from envcap.driver.context import Surroundings
 from envcap.driver.nvidia_kernel import KernelFacts
 from envcap.driver.nvidia_smi import SmiAnswer
 from envcap.driver.nvml import MISMATCH, CudaAnswer, NvmlAnswer
-from envcap.environment import Finding, FindingLevel
+from envcap.finding import Finding, FindingLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

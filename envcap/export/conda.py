@@ -14,9 +14,9 @@ from typing import Protocol
 from urllib.parse import quote
 
 from envcap.conda.channel import SUBDIRS
-from envcap.environment import Finding
 from envcap.errors import BuildError
 from envcap.export.selection import REDACTIONS
+from envcap.finding import Finding
 from envcap.lockfile.model import CondaPackage, Lockfile
 from envcap.sources.scrub import scrub_url
 

@@ -5,11 +5,11 @@ Source: conda-lock, `render_lockfile_for_platform` (`# pip NAME @ URL#sha256=HAS
 
 from dataclasses import dataclass
 
-from envcap.environment import Finding
 from envcap.errors import SourceError
 from envcap.export.conda import is_plain
 from envcap.export.pylock import Locate, clean_url
 from envcap.export.selection import REDACTIONS, Pin, left_out, select_pins
+from envcap.finding import Finding
 from envcap.lockfile.model import Lockfile
 from envcap.sources.scrub import scrub_url
 

@@ -17,11 +17,11 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
-from envcap.environment import Finding
 from envcap.errors import BuildError
 from envcap.export.purl import release_of
 from envcap.export.requirements import export_requirements
 from envcap.export.result import Export, KeptWheel
+from envcap.finding import Finding
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CapturedFile, ImageSettings, Lockfile, Patch
 from envcap.plan import plan_image

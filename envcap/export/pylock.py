@@ -14,10 +14,10 @@ from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from envcap.environment import Finding
 from envcap.errors import BuildError, SourceError
 from envcap.export.result import Export
 from envcap.export.selection import REDACTIONS, Pin, kept_wheel, left_out, select_pins
+from envcap.finding import Finding
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Artifact, Interpreter, Lockfile
 from envcap.sources.scrub import scrub_url

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from envcap.environment import Finding
 from envcap.export.result import KeptWheel
+from envcap.finding import Finding
 from envcap.lockfile.model import CAPTURED, Artifact, Lockfile, Package
 from envcap.plan import artifact_of
 

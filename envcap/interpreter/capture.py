@@ -15,8 +15,9 @@ from envcap.build.arrange import arrange
 from envcap.build.layer import Compression, write_layer
 from envcap.digest import Digest
 from envcap.entry import Entry, EntryKind
-from envcap.environment import Finding, InterpreterFacts
+from envcap.environment import InterpreterFacts
 from envcap.errors import ScanError
+from envcap.finding import Finding
 from envcap.interpreter.binaries import ExecutableNeeds, has_foreign_loader, library_links, read_needs
 from envcap.interpreter.content import open_relocated
 from envcap.interpreter.layout import Layout

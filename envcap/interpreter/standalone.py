@@ -16,8 +16,9 @@ from envcap.archives.decompress import decompress
 from envcap.archives.tar import TarMember, read_tar
 from envcap.digest import Digest
 from envcap.entry import Content, Entry, EntryKind, LiteralContent
-from envcap.environment import Finding, InterpreterFacts
+from envcap.environment import InterpreterFacts
 from envcap.errors import ArchiveError, ScanError
+from envcap.finding import Finding
 from envcap.interpreter.blob import check_inside
 from envcap.interpreter.layout import Layout, find_stdlib, is_generated
 from envcap.interpreter.relocate import Relocation, relocate

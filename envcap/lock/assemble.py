@@ -8,7 +8,8 @@ from typing import assert_never
 from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
-from envcap.environment import DirectUrl, Distribution, Environment, Finding, FindingLevel
+from envcap.environment import DirectUrl, Distribution, Environment
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.capture import capture_distribution, captured_files, captured_name, is_wheel
 from envcap.lock.contested import contest_findings, find_contests, left_to_others
 from envcap.lock.patches import KeptContent, captured_patches, final_patches, lost_paths, shared_paths

@@ -14,15 +14,9 @@ from envcap.build.conda_live import edited_content, live_entry_point, read_live
 from envcap.conda.channel import SUBDIRS, hint_of, source_name
 from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
 from envcap.digest import Digest
-from envcap.environment import (
-    CondaPath,
-    CondaRecord,
-    Environment,
-    Finding,
-    FindingLevel,
-    InstalledFile,
-)
+from envcap.environment import CondaPath, CondaRecord, Environment, InstalledFile
 from envcap.errors import ScanError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import NO_INTERPRETER, CapturedFile, CondaPackage, Interpreter, Patch, Source
 from envcap.recipe import CONDA_ROOT

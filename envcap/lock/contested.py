@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envcap.build.live import read_script
-from envcap.environment import Distribution, Finding, InstalledFile
+from envcap.environment import Distribution, InstalledFile
+from envcap.finding import Finding
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.wheel.scripts import is_generated_script
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from envcap.environment import ElfFacts, ElfNeed, Finding
+from envcap.environment import ElfFacts, ElfNeed
 from envcap.errors import EnvcapError, SystemPackageError
+from envcap.finding import Finding
 from envcap.lock.debian_base import BASE, INSTALLED, interpreter_packages
 from envcap.lock.debian_closure import add_whole
 from envcap.lock.debian_deb import ReadDeb

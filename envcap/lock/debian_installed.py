@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.sources.debian_archive import DebianSuite
 from envcap.sources.debian_index import DebianPackage
 

@@ -18,8 +18,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from envcap.environment import ElfNeed, Finding, FindingLevel
+from envcap.environment import ElfNeed
 from envcap.errors import MissingArtifactError, SourceError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.debian_closure import followed
 from envcap.lock.debian_deb import DebFacts, ReadDeb
 from envcap.lock.debian_rows import row_of_release

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from envcap.environment import Distribution, Finding
+from envcap.environment import Distribution
+from envcap.finding import Finding
 from envcap.lock.pypi_result import ProofResult, Unproven
 from envcap.scan.isa import BASELINE, read_isa_level
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from envcap.environment import Distribution, EntryPoint, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, EntryPoint, InstalledFile
 from envcap.errors import ArchiveError
+from envcap.finding import Finding, FindingLevel
 from envcap.lockfile.model import Patch
 from envcap.wheel.layout import Layout, install_path, is_bytecode, is_installer_file
 from envcap.wheel.scripts import install_script, is_generated_script, map_live_script, versioned_twin

@@ -8,8 +8,9 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from envcap.digest import is_sha256
-from envcap.environment import DirectUrl, Distribution, Environment, Finding, FindingLevel
+from envcap.environment import DirectUrl, Distribution, Environment
 from envcap.errors import ArchiveError, SourceError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.proof import Match, Place, match_artifact, patches_of
 from envcap.lock.pypi_candidates import Candidates, file_filter, find_candidates
 from envcap.lock.pypi_live import LiveTree

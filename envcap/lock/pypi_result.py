@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 from envcap.digest import Digest
-from envcap.environment import Distribution, Finding, decode_findings, encode_findings
+from envcap.environment import Distribution
+from envcap.finding import Finding, decode_findings, encode_findings
 from envcap.lock.proof import Match, Place
 from envcap.lockfile.model import Artifact, Patch, SourceArchive
 from envcap.sources.location import ProjectFile

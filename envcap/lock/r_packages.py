@@ -7,7 +7,8 @@ Source: "Writing R Extensions" §1.1.1 (the DESCRIPTION file, names and versions
 import re
 from collections.abc import Iterator
 
-from envcap.environment import Environment, Finding, InstalledFile
+from envcap.environment import Environment, InstalledFile
+from envcap.finding import Finding
 
 _DESCRIPTION = re.compile(r"lib/R/library/(?P<name>[A-Za-z][A-Za-z0-9.]{0,99})/DESCRIPTION\Z")
 _FIELD = re.compile(rb"^Version:[ \t]*([0-9]{1,9}(?:[.-][0-9]{1,9}){1,9})[ \t]*\r?$", re.MULTILINE)

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from envcap.environment import Environment, Finding, FindingLevel
+from envcap.environment import Environment
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.blas import loads_interface
 from envcap.lockfile.model import Blas, Session
 from envcap.variables import (

@@ -12,8 +12,9 @@ from pathlib import Path
 from envcap.build.live import is_path_file, path_file_lines, unowned_entry
 from envcap.digest import Digest
 from envcap.entry import Content
-from envcap.environment import Environment, Finding, FindingLevel, InstalledFile
+from envcap.environment import Environment, InstalledFile
 from envcap.errors import UsageError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import CapturedFile
 from envcap.scan.unowned import CAPTURED, NEVER, NEVER_BY_FOLDER, Kind, is_kept, kind_of, project_folders

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from envcap.environment import Distribution, Environment, Finding, FindingLevel
+from envcap.environment import Distribution, Environment
 from envcap.errors import ScanError
+from envcap.finding import Finding, FindingLevel
 from envcap.project.build import Builder, build_project
 from envcap.scan.editable import find_pointers, is_editable, project_folder
 

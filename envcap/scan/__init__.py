@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from envcap.environment import ElfFacts, Environment, Finding, InterpreterFacts, no_interpreter
+from envcap.environment import ElfFacts, Environment, InterpreterFacts, no_interpreter
 from envcap.errors import ScanError
+from envcap.finding import Finding
 from envcap.scan.assemble import (
     count_ignored,
     duplicate_findings,

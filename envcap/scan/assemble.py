@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import Distribution, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, InstalledFile
+from envcap.finding import Finding, FindingLevel
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree
 from envcap.scan.hashing import HashedFile

@@ -6,7 +6,7 @@ Bytecode is left out of an image. Where the live one isn't made from the source 
 import os
 from collections.abc import Iterable
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _HASH_BASED, _CHECK_SOURCE = 0b01, 0b10

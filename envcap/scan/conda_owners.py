@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from envcap.conda.paths import DIRECTORY
-from envcap.environment import CondaRecord, FindingLevel
+from envcap.environment import CondaRecord
+from envcap.finding import FindingLevel
 from envcap.scan.conda_records import FOLDER, set_aside
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import Distribution, Environment, Finding, InstalledFile
+from envcap.environment import Distribution, Environment, InstalledFile
+from envcap.finding import Finding
 from envcap.scan.entry_points import parse_entry_points
 from envcap.scan.metadata import parse_identity
 from envcap.scan.outside import read_file

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import DirectUrl, Distribution, FindingLevel
+from envcap.environment import DirectUrl, Distribution
+from envcap.finding import FindingLevel
 from envcap.scan.direct_url import parse_direct_url, project_name
 from envcap.scan.entry_points import Scripts, parse_entry_points
 from envcap.scan.files import Tree

@@ -21,7 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, Environment, InstalledFile
+from envcap.finding import Finding, FindingLevel
 from envcap.scan.develop import develop_metadata, settle_develop_files
 from envcap.scan.files import name_fault, shown
 from envcap.scan.finders import imported_by, read_finder

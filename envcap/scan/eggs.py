@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from envcap.environment import DirectUrl, Distribution, FindingLevel
+from envcap.environment import DirectUrl, Distribution
+from envcap.finding import FindingLevel
 from envcap.scan.distributions import Installed, note_editable, note_record, read_identity, read_scripts, read_top_level
 from envcap.scan.entry_points import parse_entry_points
 from envcap.scan.metadata import Identity, identity_of_folder, parse_identity

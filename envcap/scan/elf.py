@@ -17,8 +17,9 @@ from pathlib import Path
 
 from envcap.cpu import LEVELS, highest_level
 from envcap.elf_reader import ElfFile, ReadAt, read_elf
-from envcap.environment import ElfFacts, ElfNeed, Finding, FindingLevel, InterpreterFacts
+from envcap.environment import ElfFacts, ElfNeed, InterpreterFacts
 from envcap.errors import ScanError
+from envcap.finding import Finding, FindingLevel
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 # The driver's libraries come with the host's kernel driver and are put into the container by its runtime:

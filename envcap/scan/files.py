@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 
 _MAX_LINK_STEPS = 8
 # C0 and C1 controls, DEL, and the surrogates that stand for bytes that are not UTF-8 (PEP 383).

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from envcap.environment import Environment, Finding, InstalledFile
+from envcap.environment import Environment, InstalledFile
 from envcap.errors import ScanError
+from envcap.finding import Finding
 from envcap.gpu import fatbin, hip, sycl
 from envcap.gpu.model import GpuCode, GpuLibrary
 from envcap.gpu.sections import Section, is_wide_elf, read_sections

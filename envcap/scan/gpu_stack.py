@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from envcap.environment import Environment, Finding
+from envcap.environment import Environment
+from envcap.finding import Finding
 from envcap.gpu.model import GpuStack
 from envcap.scan.gpu_blind import find_blind_spots
 from envcap.scan.gpu_code import find_gpu_code

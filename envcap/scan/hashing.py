@@ -13,7 +13,7 @@ from itertools import islice
 
 from envcap.digest import CHUNK_SIZE
 from envcap.elf_reader import MAGIC
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.scan.files import Tree
 
 _THREADS = 2

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envcap.environment import Distribution, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, InstalledFile
+from envcap.finding import Finding, FindingLevel
 from envcap.scan.assemble import count_ignored, installed_files, join_distributions
 from envcap.scan.distributions import Installed, children
 from envcap.scan.files import Tree, TreeFile, is_plain, walk_tree

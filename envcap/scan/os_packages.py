@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from envcap.dpkg import DpkgPackage, parse_os_release, read_dpkg, read_small
-from envcap.environment import Finding, InterpreterFacts, OsPackage
+from envcap.environment import InterpreterFacts, OsPackage
+from envcap.finding import Finding
 from envcap.scan.sites import Beyond, Site
 
 _INTERPRETER = re.compile(r"(?:lib)?python\d+\.\d+(?:-minimal|-stdlib)?\Z")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from envcap.scan.distributions import Installed
 from envcap.scan.files import Tree
 from envcap.scan.furniture import (

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from envcap.environment import Finding, FindingLevel
+from envcap.finding import Finding, FindingLevel
 from envcap.scan.files import Tree
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import Distribution, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, InstalledFile
+from envcap.finding import Finding, FindingLevel
 from envcap.scan.elf import ElfSource
 from envcap.scan.sites import Site
 

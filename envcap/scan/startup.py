@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from envcap.environment import Distribution, FindingLevel
+from envcap.environment import Distribution
+from envcap.finding import FindingLevel
 from envcap.scan.furniture import furniture_reason
 from envcap.scan.reader import TreeReader
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from packaging.utils import canonicalize_name
 
-from envcap.environment import Distribution, Finding, FindingLevel
+from envcap.environment import Distribution
+from envcap.finding import Finding, FindingLevel
 
 _FORMS = ("wheel", "egg-info", "egg", "egg-link")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from envcap.conda.channel import channel_name, channel_url
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.sources.credentials import Credential, split_userinfo
 from envcap.sources.tool_settings import MAX_CONFIG_SIZE, unreadable
 

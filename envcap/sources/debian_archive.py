@@ -6,8 +6,8 @@ from typing import Final
 
 from debian.debian_support import NativeVersion
 
-from envcap.environment import Finding, FindingLevel
 from envcap.errors import MissingArtifactError, SourceError, SystemPackageError
+from envcap.finding import Finding, FindingLevel
 from envcap.sources import debian_contents, debian_index
 from envcap.sources.debian_contents import LibraryContents, parse_contents
 from envcap.sources.debian_download import open_index

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from envcap.digest import is_sha256
-from envcap.environment import Finding
 from envcap.errors import MissingArtifactError, SourceError, SystemPackageError
+from envcap.finding import Finding
 from envcap.sources.debian_settings import DebianMirror
 from envcap.sources.debian_signature import (
     BadSignatureError,

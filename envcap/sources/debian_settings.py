@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from envcap.environment import Finding, FindingLevel
 from envcap.errors import SystemPackageError
+from envcap.finding import Finding, FindingLevel
 from envcap.sources.scrub import scrub_url
 
 MIRROR_VARIABLE: Final = "ENVCAP_DEBIAN_MIRROR"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.sources.tool_settings import MAX_CONFIG_SIZE, ToolSettings, parse_flag, parse_timeout, unreadable
 
 _SECTIONS: Final = ("global", "install")

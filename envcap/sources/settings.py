@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from envcap.environment import Finding
 from envcap.errors import UsageError
+from envcap.finding import Finding
 from envcap.sources.credentials import Credential, Credentials, join_credentials, read_netrc, split_userinfo
 from envcap.sources.location import DEFAULT_NAME, IndexLocation, name_index
 from envcap.sources.pip_settings import read_pip_settings

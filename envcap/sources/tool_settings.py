@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.sources.credentials import Credential
 
 MAX_CONFIG_SIZE: Final = 1 << 20

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.sources.credentials import Credential, split_userinfo
 from envcap.sources.tool_settings import MAX_CONFIG_SIZE, ToolSettings, parse_flag, parse_timeout, unreadable
 

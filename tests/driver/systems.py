@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from envcap.driver import Asker, ProgramRunner, capture_gpu
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envcap.driver import Asker, Outcome, ProgramRunner, capture_gpu
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from envcap.gpu.model import GpuDevice, GpuDriver, GpuMachine
 from tests.driver.conftest import Stubs
 from tests.driver.systems import LIBRARIES, OPEN, PROPRIETARY, FakeSystem, gpu

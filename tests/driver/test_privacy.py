@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from envcap.driver import Asker, Ended, Outcome, capture_gpu
 from envcap.driver.allowed import driver_version, kernel_release, package_version, product
-from envcap.environment import Finding
+from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 from tests.driver.conftest import Stubs
 from tests.driver.systems import OPEN, FakeSystem, gpu

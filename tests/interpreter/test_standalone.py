@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from envcap.entry import EntryKind
-from envcap.environment import Finding
 from envcap.errors import ArchiveError
+from envcap.finding import Finding
 from envcap.interpreter.standalone import compare_standalone, standalone_entries
 from tests.interpreter.fakes import build_elf, build_python
 

@@ -8,15 +8,8 @@ from typing import Any
 
 import pytest
 
-from envcap.environment import (
-    Checkout,
-    DirectUrl,
-    Distribution,
-    EntryPoint,
-    Finding,
-    FindingLevel,
-    InstalledFile,
-)
+from envcap.environment import Checkout, DirectUrl, Distribution, EntryPoint, InstalledFile
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source, SourceArchive

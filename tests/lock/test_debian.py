@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import ElfFacts, ElfNeed, Finding
+from envcap.environment import ElfFacts, ElfNeed
 from envcap.errors import SystemPackageError
+from envcap.finding import Finding
 from envcap.lock.debian import NO_PINS, Pins, SystemNeeds, lock_system_packages
 from envcap.lock.debian_deb import DebFacts
 from envcap.lockfile.model import Source, SystemPackage

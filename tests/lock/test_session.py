@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import Environment, Finding, FindingLevel
+from envcap.environment import Environment
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.blas import find_blas
 from envcap.lock.session import lock_session
 from envcap.lockfile.model import Session

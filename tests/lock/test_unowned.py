@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.environment import Distribution, Environment, Finding, FindingLevel, InstalledFile
+from envcap.environment import Distribution, Environment, InstalledFile
 from envcap.errors import UsageError
+from envcap.finding import Finding, FindingLevel
 from envcap.lock.unowned_capture import LockedUnowned, UnownedGroup, lock_unowned
 from envcap.scan.unowned import CAPTURED, Kind, is_kept, is_left_out_by_name, kind_of, project_folders
 from tests.lock.wheels import SITE, environment_of, put

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import DirectUrl, Distribution, EntryPoint, Environment, FindingLevel
+from envcap.environment import DirectUrl, Distribution, EntryPoint, Environment
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan, write
 
 

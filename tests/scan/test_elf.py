@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from envcap.elf_reader import ElfFile, ReadAt, read_elf
-from envcap.environment import ElfNeed, FindingLevel
+from envcap.environment import ElfNeed
+from envcap.finding import FindingLevel
 from envcap.scan.elf import ElfSource, InterpreterElfs, find_interpreter_elfs, read_elf_facts
 from envcap.scan.probe import probe_interpreter
 from tests.scan.env_builder import SITE, ElfSpec, FakeRunner, add_dist, make_elf, make_env, scan, write

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envcap.elf_reader import read_elf
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan
 from tests.test_elf_reader import reader
 

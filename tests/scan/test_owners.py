@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan, write
 from tests.scan.test_distributions import codes
 from tests.scan.test_furniture import PIP

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan, write
 from tests.scan.test_distributions import codes
 

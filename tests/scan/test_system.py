@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from envcap.environment import Environment, FindingLevel
+from envcap.environment import Environment
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, ElfSpec, add_dist, make_elf, make_env, write
 from tests.scan.system_builder import DIST, LOCAL, FakeDebian
 

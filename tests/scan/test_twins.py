@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from envcap.environment import FindingLevel
+from envcap.finding import FindingLevel
 from tests.scan.env_builder import SITE, add_dist, make_env, scan, write
 
 PKG_INFO = "Metadata-Version: 1.0\nName: demo\nVersion: 1.0\n"
