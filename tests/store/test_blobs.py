@@ -6,6 +6,7 @@ import os
 import random
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -334,8 +335,9 @@ def test_a_swap_of_the_path_between_check_and_use_does_not_reach_the_reader(stor
     thread = threading.Thread(target=swap)
     thread.start()
     delivered = refused = 0
+    deadline = time.monotonic() + 60  # on a busy machine the swapping thread may wait long for its turn
     try:
-        while delivered < 100:
+        while (delivered < 100 or not refused) and time.monotonic() < deadline:
             try:
                 with BlobStore(store.root).open_verified(digest) as file:
                     assert file.read() == DATA
