@@ -71,18 +71,19 @@ def test_a_push_sends_layers_and_puts_the_tag_last(locked: Flow, registry: FakeR
 
 
 def test_layers_are_sent_while_others_are_built(locked: Flow, tmp_path: Path, registry: FakeRegistry) -> None:
-    """The first layer is on its way before the last one is in the store."""
-    store = tmp_path / "new-store"
-    seen: list[int] = []
+    """The first layer is on its way before the last one is in the store; small ones may be quicker than a thread."""
 
-    def note(asked: object) -> None:
-        seen.append(sum(path.is_file() for path in (store / "blobs").rglob("*")))
+    def overlaps(number: int) -> bool:
+        store = tmp_path / f"new-store{number}"
+        seen: list[int] = []
+        registry.before = lambda _asked: seen.append(sum(path.is_file() for path in (store / "blobs").rglob("*")))
+        reference = f"{registry.host}/lab/ml{number}"
+        answer = locked.run("rebuild", locked.lock, "--push", reference, "--store", store)
+        assert answer.status == 0, answer.err
+        assert (f"lab/ml{number}", "latest") in registry.manifests
+        return seen[0] < seen[-1]
 
-    registry.before = note
-    answer = locked.run("rebuild", locked.lock, "--push", f"{registry.host}/lab/ml", "--store", store)
-    assert answer.status == 0, answer.err
-    assert seen[0] < seen[-1]
-    assert ("lab/ml", "latest") in registry.manifests
+    assert any(overlaps(number) for number in range(20))
 
 
 def test_what_the_registry_has_is_neither_built_nor_sent(
