@@ -217,10 +217,11 @@ class BlobStore:
         return False
 
     def _check(self, digest: Digest, file: BinaryIO) -> None:
-        self._mark(digest, file)
         with self._guard:
             turn = self._turns.setdefault(digest, Lock())
         with turn:
+            # Its stamp changes the file's identity: no other thread may read that before.
+            self._mark(digest, file)
             with faults_explained("read", self.path(digest)):
                 identity = FileIdentity.of_file(file)
                 if self._checked.get(digest) == identity:
