@@ -1,5 +1,6 @@
 """Values to text: small, aligned, readable without colour. Pure."""
 
+import textwrap
 from collections.abc import Sequence
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -18,6 +19,16 @@ def human_size(size: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Write a number and its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def wrap(text: str, width: int = 100, *, indent: str = "") -> list[str]:
+    """Break a text between its words: names of models, versions and packages stay whole."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def wrapped_rows(name: str, text: str) -> list[tuple[str, str]]:
+    """Give the rows of a table for a long text: its name stands in the first."""
+    return [(name if number == 0 else "", line) for number, line in enumerate(wrap(text))]
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

@@ -3,8 +3,6 @@
 The descriptors come from the lock, so nothing is hashed to write them; each blob is hashed once, while it is copied.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +16,13 @@ from envcap.lockfile.document import write_lockfile
 from envcap.lockfile.model import Lockfile
 from envcap.oci.image import BlobSource, Image
 from envcap.oci.layout import (
-    FILE_MODE,
     LAYOUT,
     Progress,
     blob_path,
     check_tar_place,
     docker_manifest_json,
     file_header,
-    sync_folder,
+    new_file,
     write_faults,
 )
 from envcap.ustar import padding, trailer
@@ -83,20 +80,8 @@ def write_bundle(bundle: Bundle, path: Path, *, progress: Progress) -> None:
         StoreError: A blob of the store is missing or damaged.
     """
     check_bundle_place(path)
-    with write_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                stream_bundle(bundle, file, progress=progress)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(FILE_MODE)
-            Path(name).rename(path)
-            sync_folder(path.parent)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    with new_file(path) as file:
+        stream_bundle(bundle, file, progress=progress)
 
 
 def stream_bundle(bundle: Bundle, file: BinaryIO, *, progress: Progress) -> None:

@@ -1,19 +1,15 @@
 """The facts of a lock that change results, as rows for people, and what this machine lacks for it."""
 
-import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
 from envcap.cli.gpu import gpu_rows
+from envcap.cli.machine import cpu_level
 from envcap.cli.talk import Talk
 from envcap.cli.virtual import virtual_texts
-from envcap.cpu import is_below, level_of_machine
+from envcap.cpu import is_below
 from envcap.lock.blas import SYSTEM
 from envcap.lockfile.model import Blas, Lockfile
-
-_WIDTH = 100
-_CPUINFO = Path("/proc/cpuinfo")
-
+from envcap.render import wrapped_rows
 
 _ORIGINS = {"debian": "Debian's own", "standalone": "python-build-standalone", "conda": "conda's own"}
 
@@ -32,11 +28,11 @@ def fact_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
     env = ", ".join(f"{name}={value}" for name, value in sorted(lockfile.image.env.items()))
     rows = [
         ("BLAS", ", ".join(map(_blas, facts.blas)) + (f" ({session.system_blas} here)" if session.system_blas else "")),
-        *_lines("conda asks", asked),
-        *_lines("machine had", had),
+        *wrapped_rows("conda asks", asked),
+        *wrapped_rows("machine had", had),
         ("CPU", f"{facts.cpu} or better" if facts.cpu else ""),
         *gpu_rows(lockfile),
-        *_lines("session", _variables(session.variables)),
+        *wrapped_rows("session", _variables(session.variables)),
         ("image env", env),
     ]
     return [(name, text) for name, text in rows if text]
@@ -47,21 +43,12 @@ def _variables(variables: Mapping[str, str]) -> str:
     return f"{listed} (recorded, not applied)" if listed else ""
 
 
-def _lines(name: str, text: str) -> list[tuple[str, str]]:
-    """Break a long row between its words."""
-    lines = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [(name if number == 0 else "", line) for number, line in enumerate(lines)]
-
-
 def warn_of_weak_cpu(lockfile: Lockfile, platform: str, talk: Talk) -> None:
     """Say when this machine can't run what it builds; building it is fine, it may be for another machine."""
     needed = lockfile.environment.cpu
     if not needed or platform != "linux/amd64":
         return
-    try:
-        machine = level_of_machine(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return
+    machine = cpu_level()
     if is_below(machine, needed):
         talk.warn(
             f"The lock's binaries need a CPU of level {needed}, and this machine has "

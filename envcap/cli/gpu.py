@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from envcap.gpu.where import WhereRow, where
 from envcap.gpu.words import say_needs, say_preflight
 from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Lockfile
-from envcap.render import columns, counted
+from envcap.render import columns, counted, wrap, wrapped_rows
 from envcap.world import Machine
 
 _WIDTH = 100
@@ -44,10 +43,10 @@ def gpu_rows(lockfile: Lockfile) -> list[tuple[str, str]]:
         return []
     needs = say_needs(stack, gpu_table()) or "no code for GPUs that needs a certain driver"
     return [
-        *_wrapped("GPU", needs),
-        *_wrapped("", "; ".join(filter(None, (_libraries(stack), _frameworks(stack), _code(stack))))),
-        *_wrapped("not seen", _capped(stack.blind, _BLIND_SHOWN, "; ")),
-        *_wrapped("locked on", say_machine(machine)),
+        *wrapped_rows("GPU", needs),
+        *wrapped_rows("", "; ".join(filter(None, (_libraries(stack), _frameworks(stack), _code(stack))))),
+        *wrapped_rows("not seen", _capped(stack.blind, _BLIND_SHOWN, "; ")),
+        *wrapped_rows("locked on", say_machine(machine)),
     ]
 
 
@@ -108,7 +107,7 @@ def report_preflight(
     if machine.devices or machine.drivers:
         said = f"GPU: {visible(say_machine(machine))}"
         width = shutil.get_terminal_size((_WIDTH, 0)).columns
-        print_data("\n".join(_lines(said, width, indent="     ")))
+        print_data("\n".join(wrap(said, width, indent="     ")))
     for line in say_preflight(found):
         print_data(f"  {visible(line)}")
 
@@ -160,7 +159,7 @@ def where_command(lock: Path, *, as_json: bool) -> None:
         _say_blind(lockfile.gpu)
         return
     width = shutil.get_terminal_size((_WIDTH, 0)).columns
-    needs = _lines(visible(say_needs(lockfile.gpu, gpu_table())), width)
+    needs = wrap(visible(say_needs(lockfile.gpu, gpu_table())), width)
     print_data("\n".join([*needs, ""]) + "\n")
     runs = [row for row in rows if row.level in RUNS or row.level is Level.COMPAT]
     print_data(_table([("runs on", "driver", ""), *map(_where, runs)], width) if runs else "It runs on none.")
@@ -193,7 +192,7 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> str:
     left = sum(max(len(row[index]) for row in rows) + 2 for index in (0, 1))
     wrapped: list[tuple[str, str, str]] = []
     for arch, what, models in rows:
-        lines = _lines(models, max(width - left, _NARROWEST))
+        lines = wrap(models, max(width - left, _NARROWEST))
         wrapped += [(arch, what, (lines or [""])[0]), *(("", "", line) for line in lines[1:])]
     return visible_lines(columns(wrapped))
 
@@ -254,13 +253,3 @@ def _code(stack: GpuStack) -> str:
 def _capped(texts: Sequence[str], shown: int, between: str) -> str:
     more = [f"and {len(texts) - shown} more"] if len(texts) > shown else []
     return between.join([*texts[:shown], *more])
-
-
-def _wrapped(name: str, text: str) -> Iterator[tuple[str, str]]:
-    lines = _lines(text, _WIDTH)
-    return ((name if number == 0 else "", line) for number, line in enumerate(lines))
-
-
-def _lines(text: str, width: int, indent: str = "") -> list[str]:
-    """Wrap a text between words: names of models, versions and packages stay whole."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

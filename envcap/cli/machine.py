@@ -7,12 +7,15 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from envcap.cpu import level_of_machine
 from envcap.errors import UsageError
 from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 from envcap.scan.conda_virtual import detect_virtual
 from envcap.store import default_store_path
 from envcap.world import Machine
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def this_machine(*, store: Path | None, offline: bool = False, index: tuple[str, ...] = (), jobs: int = 0) -> Machine:
@@ -44,6 +47,14 @@ def _ask_gpu(environ: dict[str, str]) -> tuple[GpuMachine, tuple[Finding, ...]]:
 def store_location() -> Path:
     """Tell where the store is when no option says."""
     return default_store_path(os.environ, user_cache_path("envcap"))
+
+
+def cpu_level() -> str | None:
+    """Tell this machine's level of x86-64, or None where nobody says it."""
+    try:
+        return level_of_machine(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
 
 
 def _home() -> Path:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lock.pypi_result import Proven
 from envcap.lock.unowned_capture import UnownedGroup
+from envcap.lockfile.check import is_lock_name
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.patched import PatchedFile, compare_patches, impatient
@@ -30,7 +30,6 @@ from envcap.scan import find_prefix
 from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
 from envcap.world import World, open_world
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _SHOWN = 20
 _SHORTEST_NAME = 4
 _STARTUP_SHOWN = 5
@@ -73,7 +72,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     place = find_prefix(options.prefix, machine.environ)
     prefix, is_whole = place.prefix, place.kind == "system"
     name = options.name or (place.executable.resolve().name if is_whole and place.executable else _name_of(prefix))
-    if not _NAME.match(name):
+    if not is_lock_name(name):
         raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
     folder = options.output / name
     check_lock_place(folder)

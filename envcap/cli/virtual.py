@@ -1,15 +1,13 @@
 """What conda packages ask of a machine, in words: rows of a summary, and warnings where this machine lacks it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from envcap.cli.machine import cpu_level
 from envcap.cli.talk import Talk, visible
 from envcap.conda_virtual import Unmet, find_unmet, named, wanted_of_machine, wanted_virtual
-from envcap.cpu import level_of_machine
 from envcap.lockfile.model import Lockfile, VirtualPackage
 from envcap.world import Machine
 
-_CPUINFO = Path("/proc/cpuinfo")
 _PLAIN = frozenset({"__linux", "__unix"})
 
 
@@ -29,7 +27,7 @@ def unmet_here(lockfile: Lockfile, machine: Machine) -> tuple[Unmet, ...]:
     if not wanted_of_machine(lockfile):
         return ()
     found = machine.virtual()
-    return find_unmet(lockfile, found, _level()) if found else ()
+    return find_unmet(lockfile, found, cpu_level()) if found else ()
 
 
 def warn_of_virtual(lockfile: Lockfile, machine: Machine, talk: Talk) -> None:
@@ -64,10 +62,3 @@ def _sentence(unmet: Unmet) -> str:
 
 def _wish(row: VirtualPackage) -> str:
     return f"{row.name} {row.wanted}".rstrip()
-
-
-def _level() -> str | None:
-    try:
-        return level_of_machine(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None

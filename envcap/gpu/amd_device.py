@@ -7,7 +7,7 @@ untested pair is a warning. The driver that comes with Linux itself has no publi
 from envcap.gpu.coverage import alternatives, cover_processor
 from envcap.gpu.lookup import is_tested_pair, kernel_drivers_for, known_library
 from envcap.gpu.model import AMD, GpuCode, GpuDevice, GpuMachine, GpuStack
-from envcap.gpu.preflight import DeviceVerdict, Finding, Level, LibraryVerdict, Reason, rank, worst
+from envcap.gpu.preflight import DeviceVerdict, Finding, Level, LibraryVerdict, Reason, rank, rank_parts
 from envcap.gpu.runtimes import rocm_runtimes
 from envcap.gpu.table import GpuTable
 from envcap.gpu.versions import dotted
@@ -27,13 +27,7 @@ def judge_amd(stack: GpuStack, device: GpuDevice, table: GpuTable) -> DeviceVerd
             min((_judge_code(code, device, table) for code in group), key=lambda one: rank(one.level))
             for group in alternatives(stack.code, AMD)
         ]
-    parts.sort(key=lambda part: (-rank(part.level), part.name, part.file))
-    return DeviceVerdict(
-        device=device,
-        level=worst(level, *(part.level for part in parts)),
-        findings=tuple(own),
-        libraries=tuple(parts),
-    )
+    return rank_parts(device, level, own, parts)
 
 
 def read_amd_driver(stack: GpuStack, machine: GpuMachine, table: GpuTable) -> tuple[Finding, ...]:

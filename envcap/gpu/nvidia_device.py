@@ -5,7 +5,7 @@ from envcap.gpu.lookup import capability_of, cuda_of_ptx, known_library, native_
 from envcap.gpu.model import NVIDIA, GpuCode, GpuDevice, GpuStack
 from envcap.gpu.models import kind_of_device
 from envcap.gpu.nvidia_driver import DriverFacts, effective_api, judge_runtime
-from envcap.gpu.preflight import DeviceVerdict, Finding, Level, LibraryVerdict, Reason, rank, worst
+from envcap.gpu.preflight import DeviceVerdict, Finding, Level, LibraryVerdict, Reason, rank, rank_parts
 from envcap.gpu.runtimes import cuda_runtimes
 from envcap.gpu.table import GpuTable
 from envcap.gpu.targets import format_capability, parse_capability
@@ -55,13 +55,7 @@ def judge_nvidia(
     if minor and (sources := _compiles_later(stack)):
         words = f"PTX that {sources} compiles when it runs may be too new for this driver"
         own.append(Finding(reason=Reason.JIT_BLOCKED, words=words))
-    parts.sort(key=lambda part: (-rank(part.level), part.name, part.file))
-    return DeviceVerdict(
-        device=device,
-        level=worst(level, *(part.level for part in parts)),
-        findings=tuple(own),
-        libraries=tuple(parts),
-    )
+    return rank_parts(device, level, own, parts)
 
 
 def _driver_for(capability: Version, device: GpuDevice, facts: DriverFacts, table: GpuTable) -> list[Finding]:

@@ -4,6 +4,7 @@ Reason codes are stable: scripts may depend on them. `E_` says that code will no
 needed, `W_` what to expect, `U_` what could not be told. Source: `notes/gpu.md` §7.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -132,6 +133,19 @@ class DeviceVerdict:
         """Give the part that decides the level; None where all is `ok`, or the device itself decides."""
         first = self.libraries[0] if self.libraries else None
         return first if first and first.level == self.level and first.level != Level.OK else None
+
+
+def rank_parts(
+    device: GpuDevice, level: Level, findings: Sequence[Finding], parts: Iterable[LibraryVerdict]
+) -> DeviceVerdict:
+    """Join what was found of a kind of device and of the libraries on it, the worst first."""
+    ranked = tuple(sorted(parts, key=lambda part: (-rank(part.level), part.name, part.file)))
+    return DeviceVerdict(
+        device=device,
+        level=worst(level, *(part.level for part in ranked)),
+        findings=tuple(findings),
+        libraries=ranked,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,12 +102,23 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
         StoreError: A blob of the store is damaged.
     """
     check_tar_place(path)
+    with new_file(path) as file:
+        stream_tar(image, file, tag=tag, progress=progress)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write; it gets its name last, so that it appears whole or not at all.
+
+    Raises:
+        SinkError: It can't be written.
+    """
     with write_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                stream_tar(image, file, tag=tag, progress=progress)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(FILE_MODE)

@@ -76,7 +76,7 @@ def test_a_weaker_cpu_is_told_and_another_platform_or_lock_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    monkeypatch.setattr("envcap.cli.facts._CPUINFO", cpuinfo)
+    monkeypatch.setattr("envcap.cli.machine._CPUINFO", cpuinfo)
     warn_of_weak_cpu(weak("x86-64-v3"), "linux/amd64", Talk())  # a machine without it
     cpuinfo.write_text("flags : lm fpu\n")
     warn_of_weak_cpu(weak(""), "linux/amd64", Talk())
