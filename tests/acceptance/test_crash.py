@@ -135,12 +135,13 @@ def test_a_killed_bundle_is_not_there_or_whole(small: Small, tmp_path: Path) -> 
     for point in kill_points(
         command, environ, touching=tmp_path, prepare=wiping(out, store), calls=("fsync", "rename", "chmod")
     ):
-        assert point.result.returncode == -9, point
+        # Downloads run in several threads: another share of the calls may fall to each in the next run.
+        assert point.result.returncode == (-9 if point.fired else 0), point
+        fired += point.fired
         assert not path.exists() or path.read_bytes() == reference.read_bytes(), point
         again = small.using(store).run("bundle", small.lock, "-o", path)
         assert again.status == 0, (point, again)
         assert path.read_bytes() == reference.read_bytes()
-        fired += 1
     assert fired >= 3
 
 
