@@ -11,7 +11,7 @@ from envcap.gpu.lookup import cuda_of_ptx, floor_of, kernel_drivers_for, known_l
 from envcap.gpu.model import AMD, NVIDIA, GpuCode, GpuFramework, GpuLibrary, GpuNeed
 from envcap.gpu.runtimes import cuda_runtimes, rocm_runtimes
 from envcap.gpu.table import GpuTable
-from envcap.gpu.targets import format_capability
+from envcap.gpu.targets import TEGRA, format_capability
 from envcap.gpu.versions import Version, dotted, parse_version
 
 DRIVER, CAPABILITY, JIT = "nvidia-driver", "compute-capability", "nvidia-driver-jit"
@@ -82,7 +82,9 @@ def _nvidia(
 
 
 def _capability_need(groups: tuple[Group, ...], capabilities: tuple[Version, ...], table: GpuTable) -> GpuNeed:
-    known = tuple(row.version for row in table.capabilities)
+    # Jetson's lie between those of cards and belong to none: they part no range, and the code itself says them exactly.
+    every = (row.version for row in table.capabilities)
+    known = tuple(version for version in every if version in capabilities or version not in TEGRA)
     first = known.index(capabilities[0]) if capabilities else 0
     unbroken = bool(capabilities) and known[first : first + len(capabilities)] == capabilities
     open_end = unbroken and capabilities[-1] == known[-1]
@@ -124,6 +126,8 @@ def _jit_needs(
     """Tell which driver compiles the PTX that some capabilities run on, where the lowest driver doesn't."""
     wanted: dict[str, tuple[set[Version], set[str]]] = {}
     for capability in capabilities:
+        if capability in TEGRA:
+            continue  # whose drivers are numbered otherwise
         for group in groups:
             if (cuda := _jit_cuda(group, capability, table)) is None:
                 continue

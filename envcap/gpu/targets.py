@@ -3,6 +3,8 @@
 Rules for NVIDIA (CUDA Programming Guide, "Compute capabilities"; LLVM D138600, D155851):
 machine code `sm_XY` runs on X.Z with Z >= Y; the suffix `a` binds it to its own capability, `f` to the family, that is
 its major; PTX `compute_XY` can be compiled for every capability from X.Y on, within the same limits of `a` and `f`.
+Tegra, the chip of Jetson, runs machine code of its own capability alone, and nothing else runs that (CUDA Programming
+Guide, "Binary compatibility": "not supported for Tegra"; measured on an Orin in jax-ml/jax#40492: no `sm_80`, PTX yes).
 
 AMD has nothing like PTX: code runs on the processor it names, or on the processors of its generic target, and where
 it names a feature (`xnack+`) the device must have it so.
@@ -20,6 +22,9 @@ from envcap.gpu.versions import Version
 _CUDA = re.compile(r"(sm|compute)_([1-9][0-9]{0,2})([0-9])([af]?)(?:@([0-9]{1,2})\.([0-9]{1,2}))?", re.ASCII)
 _GFX = re.compile(r"(gfx[0-9a-f]{3,5}|gfx[0-9]{1,2}(?:-[0-9]{1,2})?-generic)((?::[a-z]{1,16}[+-]){0,4})", re.ASCII)
 _CAPABILITY = re.compile(r"([1-9][0-9]{0,2})\.([0-9])", re.ASCII)
+
+TEGRA = frozenset({(3, 2), (5, 3), (6, 2), (7, 2), (8, 7), (10, 1), (11, 0)})
+"""Capabilities of Tegra (NVIDIA "CUDA GPUs", Jetson); Thor's 10.1 is called 11.0 since CUDA 13 (LLVM PR 156857)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,8 @@ def format_capability(capability: Version) -> str:
 
 def is_native(target: CudaTarget, capability: Version) -> bool:
     """Tell whether a device of a compute capability runs this machine code."""
+    if target.capability != capability and not TEGRA.isdisjoint((target.capability, capability)):
+        return False
     return not target.ptx and target.capability[0] == capability[0] and _fits(target, capability)
 
 

@@ -7,10 +7,10 @@ from envcap.gpu.models import representative
 from envcap.gpu.needs import AMDGPU, CAPABILITY, DRIVER, GFX, JIT, capabilities_of, required_groups
 from envcap.gpu.preflight import RUNS, DeviceVerdict, Level, Preflight, Reason
 from envcap.gpu.table import GpuTable
-from envcap.gpu.targets import format_capability, parse_capability
+from envcap.gpu.targets import TEGRA, format_capability, parse_capability
 from envcap.gpu.versions import Version, two_components
 
-_MODELS_SHOWN = 4
+_MODELS_SHOWN = 5
 _REASONS_SHOWN = 20
 """Of one device, the worst first."""
 _WORDS = {
@@ -60,11 +60,14 @@ def say_need(need: GpuNeed, table: GpuTable) -> str:
 
 
 def say_capabilities(texts: Iterable[str], table: GpuTable) -> str:
-    """Say compute capabilities as ranges over those that exist: `7.5 to 10.3, 12.0 and 12.1`."""
-    found = [version for text in texts if (version := parse_capability(text))]
-    known = [row.version for row in table.capabilities]
+    """Say compute capabilities as ranges over those of cards that exist: `7.5 to 10.3, 12.0 and 12.1`.
+
+    Jetson's lie between those of cards and belong to no card: they are said where they run, and part no range.
+    """
+    found = sorted({version for text in texts if (version := parse_capability(text))})
+    known = [row.version for row in table.capabilities if row.version in found or row.version not in TEGRA]
     runs: list[list[Version]] = []
-    for version in sorted(set(found)):
+    for version in found:
         place = known.index(version) if version in known else -1
         if runs and place > 0 and runs[-1][-1] == known[place - 1]:
             runs[-1].append(version)

@@ -31,17 +31,15 @@ def test_labels_say_what_is_needed() -> None:
         "org.envcap.gpu.capabilities": "7.0-8.9",
         "org.envcap.gpu.cuda": "12.9",
         "org.envcap.gpu.driver.at-least": "525.60.13",
-        "org.envcap.gpu.rules": "2026.11.1",
+        "org.envcap.gpu.rules": "2026.11.2",
         "org.envcap.gpu.vendor": "nvidia",
     }
     assert gpu_labels(XFORMERS_STACK, TABLE)["org.envcap.gpu.capabilities"] == "7.5+"
-    assert gpu_labels(TORCH_STACK, TABLE)["org.envcap.gpu.capabilities"] == (
-        "7.5,8.0,8.6,8.7,8.9,9.0,10.0,10.3,12.0,12.1"
-    )
+    assert gpu_labels(TORCH_STACK, TABLE)["org.envcap.gpu.capabilities"] == "7.5-12.1"
     assert gpu_labels(HIP_STACK, TABLE) == {
         "org.envcap.gpu.gfx": "gfx908,gfx90a,gfx942,gfx1030,gfx1100,gfx1200,gfx1201",
         "org.envcap.gpu.rocm": "7.2",
-        "org.envcap.gpu.rules": "2026.11.1",
+        "org.envcap.gpu.rules": "2026.11.2",
         "org.envcap.gpu.vendor": "amd",
     }
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from envcap.gpu.coverage import cover_capability
 from envcap.gpu.model import CodeSet, GpuCode, GpuFramework, GpuLibrary, GpuNeed
-from envcap.gpu.needs import derive_needs
+from envcap.gpu.needs import capabilities_of, derive_needs
 from envcap.gpu.runtimes import cuda_runtimes, wanted_vendors
-from envcap.gpu.targets import format_capability
+from envcap.gpu.targets import TEGRA, format_capability, parse_capability
 from tests.gpu.stacks import (
     BITS_126,
     BITS_130,
@@ -26,14 +26,13 @@ from tests.gpu.stacks import (
     stack,
 )
 
-TURING_ON = ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "10.3", "12.0", "12.1")
-
 
 def test_torch_needs_a_driver_of_its_cuda_s_major_and_the_gpus_of_its_code() -> None:
     assert stack(LIBTORCH, libraries=(CUDART_13,), frameworks=(TORCH,)).needs == (
         GpuNeed(
             subject="compute-capability",
-            one_of=TURING_ON,
+            at_least="7.5",
+            at_most="12.1",
             because=(
                 "libtorch_cuda.so of torch has sm_75, sm_80, sm_86, sm_90, sm_100, sm_120, sm_90a, sm_100a, sm_103f",
             ),
@@ -75,7 +74,7 @@ def test_ptx_asks_for_a_driver_on_the_gpus_that_need_it() -> None:
         GpuNeed(
             subject="nvidia-driver-jit",
             at_least="570.26",
-            one_of=("9.0", "10.0", "10.3", "11.0", "12.0", "12.1"),
+            one_of=("9.0", "10.0", "10.3", "10.7", "12.0", "12.1"),
             because=("PTX of CUDA 12.8 in _C.so of xformers",),
         ),
     ]
@@ -131,14 +130,30 @@ def test_a_library_that_leaves_out_nothing_is_no_reason() -> None:
     assert need.because == ("_swigfaiss.so of faiss-gpu-cu12 has sm_70, sm_80",)
 
 
+def test_jetson_s_capabilities_part_no_range_of_cards() -> None:
+    """`sm_80` runs on every card of its major, and not on an Orin (8.7)."""
+    ampere = GpuCode(file="a.so", provider="a", sets=sets((1, ["sm_80"])))
+    orin = GpuCode(file="a.so", provider="a", sets=sets((1, ["sm_87"])))
+    needs = [stack(code).needs[0] for code in (ampere, orin)]
+    assert [(need.at_least, need.at_most, need.one_of) for need in needs] == [("8.0", "8.9", ()), ("8.7", "8.7", ())]
+    assert [
+        version in capabilities_of([(code,)], TABLE) for code in (ampere, orin) for version in ((8, 7), (8, 9))
+    ] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
 def test_optional_libraries_narrow_nothing() -> None:
     need = next(one for one in TORCH_STACK.needs if one.subject == "compute-capability")
-    assert "7.5" in need.one_of
+    assert (need.at_least, need.at_most) == ("7.5", "12.1")
 
 
 def test_of_variants_the_widest_counts() -> None:
     need = next(one for one in stack(BITS_126, BITS_130).needs if one.subject == "compute-capability")
-    assert need.one_of == ("6.0", "6.1", "7.0", *TURING_ON)
+    assert (need.at_least, need.at_most) == ("6.0", "12.1")
 
 
 def test_rocm_needs_a_tested_driver_and_the_gpus_of_its_code() -> None:
@@ -210,11 +225,12 @@ def _own(code: GpuCode) -> GpuCode:
 
 
 def _capabilities(needs: tuple[GpuNeed, ...]) -> set[str]:
-    known = [format_capability(row.version) for row in TABLE.capabilities]
+    """Give the capabilities of cards: a range says nothing of Jetson's, which lie between them."""
+    known = [format_capability(row.version) for row in TABLE.capabilities if row.version not in TEGRA]
     need = next((one for one in needs if one.subject == "compute-capability"), None)
     if need is None:
         return set(known)
     if need.at_least:
-        last = known.index(need.at_most) if need.at_most else len(known) - 1
-        return set(known[known.index(need.at_least) : last + 1])
-    return set(need.one_of)
+        bounds = (parse_capability(need.at_least) or (), parse_capability(need.at_most) or (99, 0))
+        return {one for one in known if bounds[0] <= (parse_capability(one) or ()) <= bounds[1]}
+    return set(need.one_of) & set(known)

@@ -25,7 +25,7 @@ TEXT = (files("envcap.gpu") / "table.toml").read_text(encoding="utf-8")
 
 
 def test_the_table_has_a_version_that_locks_can_name() -> None:
-    assert TABLE.rules == "2026.11.1"
+    assert TABLE.rules == "2026.11.2"
     assert parse_version(TABLE.rules) is not None
 
 
@@ -79,10 +79,10 @@ def test_newer_branches_speak_no_older_cuda() -> None:
         (TEXT.replace('source = "cuda-gpus"', 'source = "hearsay"', 1), "names no source 'hearsay'"),
         (TEXT.replace("dispatches = true", 'dispatches = "yes"', 1), "expects true or false"),
         (TEXT.replace('source = "hip-generic"', "", 1), r"lacks 'source' in generic\[0\]"),
-        (TEXT.replace('rules = "2026.11.1"', "rules = 2026"), "expects text"),
+        (TEXT.replace(f'rules = "{TABLE.rules}"', "rules = 2026"), "expects text"),
         ("rules = ", "is no TOML"),
         ('rules = "1"\n', "'branch'"),
-        (TEXT.replace("branches = [470]", "branches = 470"), "expects a list"),
+        (TEXT.replace("branches = [470, 535, 550]", "branches = 470"), "expects a list"),
     ],
 )  # fmt: skip
 def test_a_wrong_table_is_refused(broken: str, message: str) -> None:
@@ -113,7 +113,8 @@ def test_a_driver_between_known_branches_speaks_what_the_lower_one_does(
 
 
 def test_ptx_is_compiled_from_its_cuda_on() -> None:
-    assert [cuda_of_ptx(isa, TABLE) for isa in ((7, 8), (8, 5), (9, 4), (10, 0))] == [(11, 8), (12, 5), (13, 4), None]
+    found = [cuda_of_ptx(isa, TABLE) for isa in ((6, 5), (7, 8), (8, 5), (9, 4), (10, 0))]
+    assert found == [(10, 2), (11, 8), (12, 5), (13, 4), None]
 
 
 def test_volta_is_driven_up_to_r580_and_turing_by_every_later_branch() -> None:
@@ -126,7 +127,7 @@ def test_volta_is_driven_up_to_r580_and_turing_by_every_later_branch() -> None:
 
 @pytest.mark.parametrize(
     ("cuda", "package"),
-    [((13, 1), (13, 2)), ((13, 2), (13, 2)), ((13, 5), (13, 3)), ((12, 9), (12, 8)), ((10, 2), None)],
+    [((13, 1), (13, 1)), ((13, 5), (13, 3)), ((12, 3), (12, 5)), ((12, 9), (12, 9)), ((10, 2), None)],
 )
 def test_a_compat_package_is_the_next_of_its_major(cuda: tuple[int, int], package: tuple[int, int] | None) -> None:
     found = compat_package(cuda, TABLE)

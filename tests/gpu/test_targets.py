@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from envcap.errors import EnvcapError
 from envcap.gpu.targets import (
+    TEGRA,
     AmdTarget,
     CudaTarget,
     can_compile,
@@ -72,12 +73,15 @@ def test_what_no_compiler_writes_is_no_target(text: str) -> None:
     [
         ("sm_80", ["8.0", "8.6", "8.9"]),
         ("sm_86", ["8.6", "8.9"]),
+        ("sm_87", ["8.7"]),
         ("sm_90", ["9.0"]),
         ("sm_90a", ["9.0"]),
-        ("sm_100", ["10.0", "10.3"]),
+        ("sm_100", ["10.0", "10.3", "10.7"]),
         ("sm_100a", ["10.0"]),
-        ("sm_100f", ["10.0", "10.3"]),
-        ("sm_103f", ["10.3"]),
+        ("sm_100f", ["10.0", "10.3", "10.7"]),
+        ("sm_101", []),
+        ("sm_103f", ["10.3", "10.7"]),
+        ("sm_110", ["11.0"]),
         ("sm_120", ["12.0", "12.1"]),
         ("compute_80@8.7", []),
     ],
@@ -85,14 +89,14 @@ def test_what_no_compiler_writes_is_no_target(text: str) -> None:
 def test_machine_code_runs_on_its_major_from_its_minor_on(text: str, runs: list[str]) -> None:
     target = parse_target(text)
     assert isinstance(target, CudaTarget)
-    every = ["7.0", "8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "12.0", "12.1"]
+    every = ["7.0", "8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "10.3", "10.7", "11.0", "12.0", "12.1"]
     assert [one for one in every if is_native(target, parse_capability(one) or ())] == runs
 
 
 @pytest.mark.parametrize(
     ("text", "runs"),
     [
-        ("compute_80", ["8.0", "9.0", "10.0", "10.3", "12.0"]),
+        ("compute_80", ["8.0", "8.7", "9.0", "10.0", "10.3", "12.0"]),
         ("compute_90a@8.0", ["9.0"]),
         ("compute_100f@8.8", ["10.0", "10.3"]),
         ("sm_80", []),
@@ -101,7 +105,7 @@ def test_machine_code_runs_on_its_major_from_its_minor_on(text: str, runs: list[
 def test_ptx_can_be_compiled_for_all_that_came_later(text: str, runs: list[str]) -> None:
     target = parse_target(text)
     assert isinstance(target, CudaTarget)
-    every = ["7.5", "8.0", "9.0", "10.0", "10.3", "12.0"]
+    every = ["7.5", "8.0", "8.7", "9.0", "10.0", "10.3", "12.0"]
     assert [one for one in every if can_compile(target, parse_capability(one) or ())] == runs
 
 
@@ -110,7 +114,7 @@ def test_code_that_runs_on_a_minor_runs_on_the_later_ones(
     target: CudaTarget, capability: tuple[int, int], more: int
 ) -> None:
     later = (capability[0], min(9, capability[1] + more))
-    if target.suffix != "a" and is_native(target, capability):
+    if target.suffix != "a" and is_native(target, capability) and TEGRA.isdisjoint({target.capability, later}):
         assert is_native(target, later)
 
 

@@ -172,7 +172,7 @@ CASES = {
         level=Level.WILL_NOT_RUN,
         reasons={R.PTX_TOO_NEW, R.NEW_API},
         weakest="xformers",
-        fix="add NVIDIA's package cuda-compat-12-8 to the image",
+        fix="add NVIDIA's package cuda-compat-12-9 to the image",
         after=Level.JIT,
     ),
     "xformers on a later GeForce whose driver can't compile its PTX": Case(
@@ -390,7 +390,7 @@ CASES = {
         level=Level.WILL_NOT_RUN,
         reasons={R.NO_DEVICE},
         fix=(
-            "take a machine with a GPU of compute capability 7.5 to 10.3, 12.0 and 12.1 "
+            "take a machine with a GPU of compute capability 7.5 to 12.1 "
             "and an NVIDIA driver 580.65 or newer"
         ),
         after=Level.OK,
@@ -596,7 +596,7 @@ def test_a_target_that_nobody_knows_runs_nowhere() -> None:
         ("V100", "", Level.WILL_NOT_RUN),
         ("T4", "", Level.OK),
         ("Jetson T5000", "580", Level.WILL_NOT_RUN),
-        ("Jetson AGX Orin", "", Level.UNKNOWN),
+        ("Jetson AGX Orin", "", Level.WILL_NOT_RUN),
         ("MI300X", "", Level.WILL_NOT_RUN),
         ("H100", "newest", Level.UNKNOWN),
     ],

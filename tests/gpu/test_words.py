@@ -32,14 +32,14 @@ from tests.gpu.stacks import (
     [
         (
             TORCH_STACK,
-            "needs an NVIDIA driver 580.65 or newer and a GPU of compute capability 7.5 to 10.3, 12.0 and 12.1",
+            "needs an NVIDIA driver 580.65 or newer and a GPU of compute capability 7.5 to 12.1",
         ),
         (FAISS_STACK, "needs an NVIDIA driver 525.60 or newer and a GPU of compute capability 7.0 to 8.9"),
         (
             stack(LIBTORCH, FAISS, libraries=(CUDART_13,)),
             (
                 "needs an NVIDIA driver 580.65 or newer and a GPU of compute capability 7.5 to 8.9; "
-                "faiss-gpu-cu12 excludes H100, B200, B300, GeForce RTX 5090"
+                "faiss-gpu-cu12 excludes H100, B200, B300, VR200, GeForce RTX 5090"
             ),
         ),
         (
