@@ -49,32 +49,60 @@ class Coverage:
         return self.native + sum(self.compiled.values()) + self.missing
 
 
-@lru_cache(maxsize=4096)
 def sets_for(code: GpuCode, vendor: str) -> tuple[CodeSet, ...]:
     """Give the containers with code for a vendor's devices."""
-    return tuple(row for row in code.sets if any(vendor_of_target(target) == vendor for target in row.targets))
+    return tuple(row for row in code.sets if vendor in _vendors(row.targets))
 
 
-@lru_cache(maxsize=16384)
 def cover_capability(code: GpuCode, capability: Version) -> Coverage:
     """Count what a library has for a compute capability."""
     native, missing, special_missing, general = 0, 0, 0, False
     compiled: dict[Version, int] = {}
     for row in sets_for(code, NVIDIA):
-        targets = [target for target in _targets(row) if isinstance(target, CudaTarget)]
-        special = bool(targets) and all(target.suffix for target in targets)
-        general |= not special
-        if any(is_native(target, capability) for target in targets):
+        reach = _reach(row.targets, capability)
+        general |= not reach.special
+        if reach.native:
             native += row.count
-        elif ptx := [target for target in targets if can_compile(target, capability)]:
-            # The driver takes the PTX nearest to the device.
-            isa = max(ptx, key=lambda target: (target.capability, target.isa)).isa
-            compiled[isa] = compiled.get(isa, 0) + row.count
-        elif special:
+        elif reach.isa is not None:
+            compiled[reach.isa] = compiled.get(reach.isa, 0) + row.count
+        elif reach.special:
             special_missing += row.count
         else:
             missing += row.count
     return Coverage(native=native, compiled=compiled, missing=missing + (0 if general else special_missing))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reach:
+    """What a compute capability can do with a container.
+
+    Attributes:
+        special: Whether it was made for one architecture on purpose.
+        native: Whether it has machine code for the capability.
+        isa: Of the PTX nearest to the capability, if one can be compiled for it.
+    """
+
+    special: bool
+    native: bool
+    isa: Version | None
+
+
+# Asked for by what a container holds: a library has few kinds of them, and a large one's hash takes longer than this.
+@lru_cache(maxsize=32768)
+def _reach(texts: tuple[str, ...], capability: Version) -> _Reach:
+    targets = [target for target in _targets(texts) if isinstance(target, CudaTarget)]
+    ptx = [target for target in targets if can_compile(target, capability)]
+    return _Reach(
+        special=bool(targets) and all(target.suffix for target in targets),
+        native=any(is_native(target, capability) for target in targets),
+        # The driver takes the PTX nearest to the device.
+        isa=max(ptx, key=lambda target: (target.capability, target.isa)).isa if ptx else None,
+    )
+
+
+@lru_cache(maxsize=32768)
+def _vendors(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(vendor_of_target, texts))
 
 
 def cover_processor(code: GpuCode, processor: str, traits: Mapping[str, str], table: GpuTable) -> Coverage:
@@ -82,7 +110,7 @@ def cover_processor(code: GpuCode, processor: str, traits: Mapping[str, str], ta
     generics = {row.target: row.processors for row in table.generics}
     native = missing = 0
     for row in sets_for(code, AMD):
-        targets = [target for target in _targets(row) if isinstance(target, AmdTarget)]
+        targets = [target for target in _targets(row.targets) if isinstance(target, AmdTarget)]
         if any(runs_on_processor(target, processor, traits, generics) for target in targets):
             native += row.count
         else:
@@ -118,5 +146,5 @@ def runs_group(group: tuple[GpuCode, ...], capability: Version, table: GpuTable)
     return any(runs_whole(code, capability, table) for code in group)
 
 
-def _targets(row: CodeSet) -> list[CudaTarget | AmdTarget]:
-    return [target for text in row.targets if (target := target_or_none(text)) is not None]
+def _targets(texts: tuple[str, ...]) -> list[CudaTarget | AmdTarget]:
+    return [target for text in texts if (target := target_or_none(text)) is not None]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from envcap.gpu.brief import Brief, abridge
 from envcap.gpu.judge import judge_machine
 from envcap.gpu.lookup import capability_of, floor_of, native_driver
 from envcap.gpu.model import AMD, NVIDIA, GpuDevice, GpuDriver, GpuMachine, GpuStack
@@ -52,22 +53,30 @@ def where(stack: GpuStack, table: GpuTable) -> tuple[WhereRow, ...]:
         Rows in the table's order of models: by vendor, then by architecture; those that run and those that don't.
         Empty for an environment that wants no GPU of a vendor that the table knows.
     """
-    groups: dict[tuple[str, str, str], list[GpuModel]] = {}
+    groups: dict[tuple[str, str], dict[str, list[GpuModel]]] = {}
+    vendors = wanted_vendors(stack)
     for model in table.models:
-        if model.vendor in wanted_vendors(stack):
-            groups.setdefault((model.vendor, model.arch, model.kind), []).append(model)
-    return tuple(_merged(_row(stack, models, table) for models in groups.values()))
+        if model.vendor in vendors:
+            groups.setdefault((model.vendor, model.arch), {}).setdefault(model.kind, []).append(model)
+    kinds = sorted(
+        (table.models.index(models[0]), models, brief)
+        for (vendor, arch), by_kind in groups.items()
+        for brief in [abridge(stack, arch, table) if vendor == NVIDIA else Brief(stack=stack)]
+        for models in by_kind.values()
+    )
+    return tuple(_merged(_row(brief, models, table) for _, models, brief in kinds))
 
 
-def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
-    model = models[0]
+def _row(brief: Brief, models: list[GpuModel], table: GpuTable) -> WhereRow:
+    stack, model = brief.stack, models[0]
     verdicts = dict(sorted(_by_branch(stack, model, table)))
     best = min((one.level for one in verdicts.values()), key=rank)
     # Where all of it runs, a driver with which some of it does is too old.
     good = RUNS if best == Level.PARTIAL else RUNS - {Level.PARTIAL}
     runs = {branch: one for branch, one in verdicts.items() if one.level in good}
     shown = max(
-        (one.devices[0] for one in verdicts.values() if one.level == best), key=lambda one: -len(_excluding(one))
+        (one.devices[0] for one in verdicts.values() if one.level == best),
+        key=lambda one: -len(brief.excluding(one)),
     )
     newest = table.branches[-1].number
     if model.kind == "jetson":
@@ -77,7 +86,7 @@ def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
             arch=model.arch,
             models=tuple(one.name for one in models),
             level=best,
-            excluded_by=() if runs else _excluding(shown),
+            excluded_by=() if runs else brief.excluding(shown),
             why=text or "drivers of Jetson are numbered otherwise: JetPack brings its own",
         )
     return WhereRow(
@@ -89,7 +98,7 @@ def _row(stack: GpuStack, models: list[GpuModel], table: GpuTable) -> WhereRow:
         at_most=str(max(runs)) if runs and model.vendor == NVIDIA and max(runs) != newest else "",
         at_best=_from(stack, runs, best, table) if runs and model.vendor == NVIDIA else "",
         compat=tuple(branch for branch, one in verdicts.items() if one.level == Level.COMPAT),
-        excluded_by=() if runs else _excluding(shown),
+        excluded_by=() if runs else brief.excluding(shown),
         why=_why(shown),
     )
 
@@ -130,10 +139,6 @@ def _from(stack: GpuStack, verdicts: dict[int, Preflight], best: Level, table: G
     runtimes = cuda_runtimes(stack.libraries, stack.frameworks, stack.code, table)
     native = native_driver(runtimes[0].version, table) if runtimes else ""
     return native if (parse_version(native) or (0,))[0] == first else str(first)
-
-
-def _excluding(verdict: DeviceVerdict) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.name for part in verdict.libraries if part.level == verdict.level))
 
 
 def _why(verdict: DeviceVerdict) -> str:

@@ -80,15 +80,18 @@ def say_capabilities(texts: Iterable[str], table: GpuTable) -> str:
 def exclusions(stack: GpuStack, table: GpuTable) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """List packages that alone keep an environment from GPUs newer than those it runs on, and models of these."""
     groups = required_groups(stack.code, table)
-    every = capabilities_of(groups, table)
-    found = []
-    for name in dict.fromkeys(_name(group[0].provider, group[0].file) for group in groups):
-        rest = tuple(group for group in groups if _name(group[0].provider, group[0].file) != name)
-        gained = [one for one in capabilities_of(rest, table) if rest and (not every or one > every[-1])]
-        if gained:
-            models = dict.fromkeys(representative("nvidia", format_capability(one), table) for one in gained)
-            found.append((name, tuple(models)[:_MODELS_SHOWN]))
-    return tuple(found)
+    failing: dict[Version, set[str]] = {row.version: set() for row in table.capabilities}
+    names = dict.fromkeys(_name(group[0].provider, group[0].file) for group in groups)
+    for group in groups:
+        runs = capabilities_of((group,), table)
+        for version in failing.keys() - runs:
+            failing[version].add(_name(group[0].provider, group[0].file))
+    newest = max((version for version, by in failing.items() if not by), default=())
+    alone: dict[str, list[str]] = {}
+    for version, by in failing.items() if len(names) > 1 else ():
+        if len(by) == 1 and version > newest:
+            alone.setdefault(min(by), []).append(representative("nvidia", format_capability(version), table))
+    return tuple((name, tuple(dict.fromkeys(alone[name]))[:_MODELS_SHOWN]) for name in names if name in alone)
 
 
 def diff_words(old: GpuStack, new: GpuStack, table: GpuTable) -> tuple[str, ...]:
