@@ -146,7 +146,8 @@ def where_command(lock: Path, *, as_json: bool) -> None:
         LockfileError: It can't be read.
     """
     lockfile = open_lock(lock).lockfile
-    rows = where(lockfile.gpu, gpu_table()) if lockfile.gpu != GpuStack() else ()
+    platforms = {package.platform for package in lockfile.system}
+    rows = where(lockfile.gpu, gpu_table(), platforms) if lockfile.gpu != GpuStack() else ()
     if as_json:
         print_data(json.dumps({"rules": gpu_table().rules, "rows": [asdict(row) for row in rows]}))
         return
@@ -167,7 +168,7 @@ def where_command(lock: Path, *, as_json: bool) -> None:
         print_data(f"* also R{', R'.join(map(str, compat))}, with NVIDIA's package cuda-compat in the image")
     if others := [row for row in rows if row not in runs]:
         print_data("")
-        head = ("not on", "for lack of code in", "")
+        head = ("not on", "because of", "")
         print_data(_table([head, *((row.arch, _excluded(row), _models(row)) for row in others)], width))
     _say_blind(lockfile.gpu)
 

@@ -119,12 +119,18 @@ class RocmPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuModel:
-    """A model as it is sold; `kind` is `datacenter`, `workstation`, `consumer` or `jetson`."""
+    """A model as it is sold.
+
+    Attributes:
+        kind: `datacenter`, `workstation`, `consumer` or `jetson`.
+        cpu: Architecture of the CPU with which alone it comes, `arm64`; empty where machines differ.
+    """
 
     vendor: str
     name: str
     arch: str
     kind: str
+    cpu: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +198,7 @@ def parse_table(text: str) -> GpuTable:
         generics=rows["generic"],
         rocm=rows["rocm"],
         models=tuple(
-            GpuModel(vendor=row.vendor, name=name, arch=row.arch, kind=row.kind)
+            GpuModel(vendor=row.vendor, name=name, arch=row.arch, kind=row.kind, cpu=row.cpu)
             for row in rows["models"]
             for name in row.names
         ),
@@ -208,6 +214,8 @@ class _Models:
     kind: str
     names: tuple[str, ...]
     source: str
+    cpu: str = ""
+    cpu_source: str = ""
 
 
 def _text(value: object) -> str:

@@ -1,6 +1,6 @@
 """On which GPU models and driver branches an environment runs, and what excludes the others. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from envcap.gpu.brief import Brief, abridge
@@ -46,25 +46,45 @@ class WhereRow:
     why: str = ""
 
 
-def where(stack: GpuStack, table: GpuTable) -> tuple[WhereRow, ...]:
+def where(stack: GpuStack, table: GpuTable, platforms: Collection[str] = ()) -> tuple[WhereRow, ...]:
     """List models by whether, and from which driver on, an environment runs on them.
+
+    Args:
+        stack: The lock's.
+        table: The compatibility table.
+        platforms: That the lock serves, `linux/amd64`; none leaves CPUs out of account.
 
     Returns:
         Rows in the table's order of models: by vendor, then by architecture; those that run and those that don't.
         Empty for an environment that wants no GPU of a vendor that the table knows.
     """
-    groups: dict[tuple[str, str], dict[str, list[GpuModel]]] = {}
+    groups: dict[tuple[str, str], dict[tuple[str, str], list[GpuModel]]] = {}
     vendors = wanted_vendors(stack)
     for model in table.models:
         if model.vendor in vendors:
-            groups.setdefault((model.vendor, model.arch), {}).setdefault(model.kind, []).append(model)
+            groups.setdefault((model.vendor, model.arch), {}).setdefault((model.kind, model.cpu), []).append(model)
     kinds = sorted(
         (table.models.index(models[0]), models, brief)
         for (vendor, arch), by_kind in groups.items()
         for brief in [abridge(stack, arch, table) if vendor == NVIDIA else Brief(stack=stack)]
         for models in by_kind.values()
     )
-    return tuple(_merged(_row(brief, models, table) for _, models, brief in kinds))
+    rows = (_foreign(models, platforms) or _row(brief, models, table) for _, models, brief in kinds)
+    return tuple(_merged(rows))
+
+
+def _foreign(models: list[GpuModel], platforms: Collection[str]) -> WhereRow | None:
+    """Exclude models that come only with a CPU on which the image does not run."""
+    model = models[0]
+    if not platforms or not model.cpu or f"linux/{model.cpu}" in platforms:
+        return None
+    return WhereRow(
+        vendor=model.vendor,
+        arch=model.arch,
+        models=tuple(one.name for one in models),
+        level=Level.WILL_NOT_RUN,
+        why=f"the image is for {' and '.join(sorted(platforms))}, their CPU is {model.cpu}",
+    )
 
 
 def _row(brief: Brief, models: list[GpuModel], table: GpuTable) -> WhereRow:

@@ -71,3 +71,18 @@ def test_a_row_that_runs_is_excluded_by_nothing_and_the_others_say_by_what() -> 
 
 def test_an_environment_without_gpu_code_has_no_rows() -> None:
     assert where(GpuStack(), TABLE) == ()
+
+
+def test_a_gpu_that_comes_with_an_arm_cpu_runs_no_image_for_another() -> None:
+    rows = {model: row for row in where(TORCH_STACK, TABLE, {"linux/amd64"}) for model in row.models}
+    said = "the image is for linux/amd64, their CPU is arm64"
+    assert [(rows[name].level, rows[name].why) for name in ("GH200", "GB10", "Jetson AGX Orin")] == [
+        (Level.WILL_NOT_RUN, said)
+    ] * 3
+    assert [rows[name].level for name in ("H100", "B200")] == [Level.OK] * 2
+
+
+def test_an_image_for_arm_runs_on_a_gh200_as_on_an_h100() -> None:
+    rows = {model: row for row in where(TORCH_STACK, TABLE, {"linux/arm64"}) for model in row.models}
+    assert rows["GH200"] == rows["H100"]
+    assert rows["GB10"].level == Level.OK
