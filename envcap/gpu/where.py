@@ -83,7 +83,7 @@ def _foreign(models: list[GpuModel], platforms: Collection[str]) -> WhereRow | N
         arch=model.arch,
         models=tuple(one.name for one in models),
         level=Level.WILL_NOT_RUN,
-        why=f"the image is for {' and '.join(sorted(platforms))}, their CPU is {model.cpu}",
+        why=f"its {model.cpu} CPU",
     )
 
 

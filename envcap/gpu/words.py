@@ -89,7 +89,7 @@ def exclusions(stack: GpuStack, table: GpuTable) -> tuple[tuple[str, tuple[str, 
     newest = max((version for version, by in failing.items() if not by), default=())
     alone: dict[str, list[str]] = {}
     for version, by in failing.items() if len(names) > 1 else ():
-        if len(by) == 1 and version > newest:
+        if len(by) == 1 and version > newest and version not in TEGRA:
             alone.setdefault(min(by), []).append(representative("nvidia", format_capability(version), table))
     return tuple((name, tuple(dict.fromkeys(alone[name]))[:_MODELS_SHOWN]) for name in names if name in alone)
 
