@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from envcap.registry.settings import RegistrySettings
 else:
-    httpcore = lazy_module("httpcore")
     httpx = lazy_module("httpx")
 
 SLOWEST: Final = 16_384
@@ -86,6 +85,8 @@ class SteadyStream:
             self._began = now
         self._received += len(data)
         if now - self._began > self._grace + self._received / SLOWEST:
+            import httpcore  # noqa: PLC0415  # see `SteadyBackend`
+
             raise httpcore.ReadTimeout(f"sends too slowly ({self._received} bytes so far)")
         return data
 
@@ -116,6 +117,10 @@ class SteadyBackend:
     """Makes such streams; what httpcore calls a network backend."""
 
     def __init__(self, grace: float, clock: Callable[[], float] = time.monotonic) -> None:
+        # Not by `lazy_module`: httpx imports it too, and an `import` of a module that loads lazily swallows whatever
+        # its loading raises (CPython, `_PyModuleSpec_IsInitializing`), Ctrl-C as well; half a module is left.
+        import httpcore  # noqa: PLC0415  # only what asks a registry waits for it
+
         self._inner = httpcore.SyncBackend()
         self._grace = grace
         self._clock = clock
