@@ -9,13 +9,23 @@ from envcap.bundle.read import is_bundle, open_bundle
 from envcap.errors import LockfileError
 
 
-def open_lock(path: Path, *, store: Path | None = None, offline: bool = False) -> LockFolder:
+def is_one_registry(reference: Path | str, *others: str) -> bool:
+    """Tell whether a LOCK or reference is in the registry of all others that are named: `--plain-http` is for one.
+
+    A registry that isn't meant must not be asked without TLS: whoever listens would see the login.
+    """
+    host = str(reference).partition("/")[0].lower()
+    return all(other.partition("/")[0].lower() == host for other in others if other)
+
+
+def open_lock(path: Path, *, store: Path | None = None, offline: bool = False, plain_http: bool = False) -> LockFolder:
     """Read a lock, given as the file, its folder, a bundle that holds it, or where it was published.
 
     Args:
         path: A path; if nothing is there, it may be a reference such as `registry.example.org/lab/ml:2026-11`.
         store: Where the bytes of a published lock go [default: the user's store].
         offline: Ask no registry.
+        plain_http: Ask its registry over http.
 
     Raises:
         LockfileError: There is none, or it can't be read.
@@ -28,7 +38,7 @@ def open_lock(path: Path, *, store: Path | None = None, offline: bool = False) -
     from envcap.cli.registries import as_reference, open_remote_lock  # noqa: PLC0415  # most locks are files
 
     if reference := as_reference(path):
-        return open_remote_lock(reference, store=store, offline=offline)
+        return open_remote_lock(reference, store=store, offline=offline, plain_http=plain_http)
     try:
         return blobs.open_lock(path)
     except LockfileError as error:

@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 from envcap.blobs import LockFolder
 from envcap.bundle.contents import BLOB_LAYER, Piece, bundle_pieces
 from envcap.cli.bundle import fetch_pieces
-from envcap.cli.locks import open_lock
+from envcap.cli.locks import is_one_registry, open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.rebuild import check_level, repairing
 from envcap.cli.registries import open_registry
@@ -82,7 +82,8 @@ def publish_command(options: PublishOptions) -> None:
         raise UsageError("`--no-image` excludes `--image` and `--platform`")
     reference = check_target(Reference.parse(options.reference))
     talk = Talk()
-    folder = open_lock(options.lock, store=options.store)
+    plain = options.plain_http and is_one_registry(options.lock, options.reference)
+    folder = open_lock(options.lock, store=options.store, plain_http=plain)
     said = _claims(folder, talk)
     machine = this_machine(store=options.store, index=options.index)
     with (

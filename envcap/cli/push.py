@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from platformdirs import user_cache_path
 
+from envcap.cli.locks import is_one_registry
 from envcap.cli.registries import open_registry as connect_to
 from envcap.cli.talk import Talk
 from envcap.digest import Digest
@@ -66,15 +67,17 @@ def open_registries(push: str, source: str, machine: Machine, *, plain_http: boo
     with ExitStack() as stack:
         found: dict[str, Connection] = {}
 
-        def connect(text: str) -> tuple[Reference, Connection] | None:
+        def connect(text: str, *, plain: bool) -> tuple[Reference, Connection] | None:
             if not text:
                 return None
             reference = Reference.parse(text)
             if reference.host not in found:
-                found[reference.host] = stack.enter_context(open_registry(reference, machine, plain_http=plain_http))
+                found[reference.host] = stack.enter_context(open_registry(reference, machine, plain_http=plain))
             return reference, found[reference.host]
 
-        yield Registries(push=connect(push), source=connect(source))
+        # The source may be where the lock came from: no registry that `--plain-http` was said of.
+        plain = plain_http and is_one_registry(source, push)
+        yield Registries(push=connect(push, plain=plain_http), source=connect(source, plain=plain))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from envcap.blobs import LockFolder, rewrite_lock
 from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.gpu import warn_of_gpu
-from envcap.cli.locks import open_lock
+from envcap.cli.locks import is_one_registry, open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import warn_of_virtual
@@ -79,7 +79,8 @@ def rebuild_command(options: RebuildOptions) -> None:
     started = time.monotonic()
     check_options(options)
     talk = Talk()
-    folder = open_lock(options.lock, store=options.store, offline=options.offline)
+    plain = options.plain_http and is_one_registry(options.lock, options.push, options.source)
+    folder = open_lock(options.lock, store=options.store, offline=options.offline, plain_http=plain)
     if options.record and folder.bundle:
         raise UsageError(f"`--record` can't write into {options.lock}, which is a bundle or lies in a registry")
     platform = choose_platform(folder.lockfile, options.platform)

@@ -47,7 +47,9 @@ def as_reference(path: Path) -> Reference | None:
     return reference if reference.tag or reference.digest else None
 
 
-def open_remote_lock(reference: Reference, *, store: Path | None, offline: bool) -> LockFolder:
+def open_remote_lock(
+    reference: Reference, *, store: Path | None, offline: bool, plain_http: bool = False
+) -> LockFolder:
     """Read a lock of a registry; its other bytes are fetched when they are needed.
 
     Raises:
@@ -55,7 +57,7 @@ def open_remote_lock(reference: Reference, *, store: Path | None, offline: bool)
         LockfileError: The lock can't be read.
     """
     machine = this_machine(store=store, offline=offline)
-    connection = open_registry(reference.host, machine)
+    connection = open_registry(reference.host, machine, plain_http=plain_http)
     atexit.register(connection.close)
     lock = find_lock(connection, reference)
     tell_digest(reference, lock, Talk())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envcap.blobs import LockFolder
 from envcap.cli.conda import has_patches
-from envcap.cli.locks import open_lock
+from envcap.cli.locks import is_one_registry, open_lock
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, local_patches, patched_files, table_of
 from envcap.cli.talk import Talk, print_data
@@ -50,7 +50,8 @@ def verify_command(
     if not image and policy is None:
         raise UsageError("Nothing to verify: name an IMAGE, a `--policy`, or both", hint="see `envcap verify --help`")
     talk = Talk()
-    folder = open_lock(lock, store=store, offline=offline)
+    plain = plain_http and is_one_registry(lock, registry_reference(image))
+    folder = open_lock(lock, store=store, offline=offline, plain_http=plain)
     held = _hold_policy(folder, policy, last=not image, as_json=as_json) if policy else {}
     if not image:
         return

@@ -59,12 +59,14 @@ def read_error_body(data: bytes) -> tuple[str, str]:
     )
 
 
-def status_hint(status: int, host: str) -> str:
-    """Say what may help."""
+def status_hint(status: int, host: str, *, has_login: bool = False) -> str:
+    """Say what may help; `has_login` if a login of this machine was shown and refused."""
+    refused = "the login for it on this machine is refused: " if has_login else ""
     return {
-        401: f"log in with `docker login {host}` or `podman login {host}`",
+        401: f"{refused}log in with `docker login {host}` or `podman login {host}`",
         403: f"ask for the right to this repository, or log in as another user with `docker login {host}`",
         404: "check the name and the tag",
+        405: "it takes no pushes now (read-only), or something else than a registry answers there",
         413: "the registry, or a proxy before it, limits the size of uploads: ask its administrator",
         429: "the registry limits how often it is asked: wait a while, then run it again",
         507: "the registry's disk is full: ask its administrator",

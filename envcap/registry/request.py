@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:
     httpx = lazy_module("httpx")
 
+_UNAUTHORIZED: Final = 401
 OFFLINE_HINT: Final = "run it again where the registry can be reached"
 
 
@@ -65,9 +66,11 @@ def refusal(host: str, request: Request, response: httpx.Response, body: bytes) 
     code, message = read_error_body(body)
     said = ": ".join(part for part in (code, message) if part)
     phrase = f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+    # Only a login of the user's own is sent as it is; a token may be anybody's.
+    is_refused = status == _UNAUTHORIZED and response.request.headers.get("authorization", "").startswith("Basic ")
     return RegistryAnswerError(
         f"{host} answered {phrase} to {request.method} {request.path}{f' ({said})' if said else ''}",
-        hint=status_hint(status, host),
+        hint=status_hint(status, host, has_login=is_refused),
         status=status,
         code=code,
         is_transient=status in TRANSIENT,
@@ -131,7 +134,9 @@ def describe(error: Exception) -> str:
 
 def _reach_hint(error: Exception, host: str) -> str:
     if is_not_tls(error):
-        return f"if it has no TLS and the network is yours, say `--plain-http`, or set ENVCAP_PLAIN_HTTP={host}"
+        return (
+            f"if it has no TLS and the network is yours, set ENVCAP_PLAIN_HTTP={host}, or `--plain-http` if it is there"
+        )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return f"put the registry's CA certificate into /etc/docker/certs.d/{host}/ca.crt"
     return OFFLINE_HINT

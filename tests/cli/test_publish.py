@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from envcap.blobs import open_lock
+from envcap.cli.locks import is_one_registry
 from envcap.cli.machine import this_machine
+from envcap.cli.push import open_registries
 from envcap.cli.registries import PLAIN_HTTP_VARIABLE, open_registry
 from tests.cli.refusals import check_refusal, state
 from tests.flow import Flow
@@ -258,6 +260,48 @@ def test_only_registries_that_are_named_are_asked_over_http(tmp_path: Path) -> N
     for host, scheme in (("a.example.org:5000", "http"), ("b.example.org", "http"), ("c.example.org", "https")):
         with open_registry(host, machine) as connection:
             assert connection.base == f"{scheme}://{host}"
+
+
+def test_plain_http_is_said_of_a_lock_s_registry_too(flow: Flow, tmp_path: Path, ref: str) -> None:
+    publish(flow, tmp_path, ref)
+    far = ref.replace("127.0.0.1", "127.1")  # for the system the same machine, for envcap any other
+    refused = flow.run("show", far)
+    assert (refused.status, "ENVCAP_PLAIN_HTTP=127.1:" in refused.err) == (1, True), refused.err
+    for command in (
+        ("rebuild", far, "--store", tmp_path / "new"),
+        ("verify", far, far),
+        ("publish", far, far.replace("lab/ml", "lab/copy")),
+    ):
+        assert flow.run(*command).status == 1
+        done = flow.run(*command, "--plain-http")
+        assert done.status == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("lock", "others", "expected"),
+    [
+        ("a.example.org/ml:1", (), True),
+        ("a.example.org/ml:1", ("", ""), True),
+        ("a.example.org/ml:1", ("A.example.org/other:2",), True),
+        ("a.example.org/ml:1", ("b.example.org/ml:1",), False),
+        ("a.example.org/ml:1", ("a.example.org:5000/ml:1",), False),
+        ("a.example.org/ml:1", ("a.example.org/ml:1", "b.example.org/ml:1"), False),
+    ],
+)
+def test_plain_http_is_said_of_no_other_registry(lock: str, others: tuple[str, ...], *, expected: bool) -> None:
+    assert is_one_registry(Path(lock), *others) is expected
+
+
+def test_a_source_elsewhere_is_not_asked_over_http(tmp_path: Path) -> None:
+    machine = this_machine(store=tmp_path)
+    push, source = "a.example.org/ml:1", "b.example.org/ml:1"
+    with open_registries(push, source, machine, plain_http=True) as found:
+        assert [row[1].base for row in (found.push, found.source) if row] == [
+            "http://a.example.org",
+            "https://b.example.org",
+        ]
+    with open_registries("", source, machine, plain_http=True) as found:
+        assert [row[1].base for row in (found.push, found.source) if row] == ["http://b.example.org"]
 
 
 def test_an_image_of_another_lock_is_refused(flow: Flow, tmp_path: Path, ref: str, registry: FakeRegistry) -> None:
