@@ -18,6 +18,8 @@ from envcap.store.blobs import BlobStore
 from envcap.store.writer import BlobWriter
 
 MAX_SMALL: Final = 16 << 20
+MOST_BREAKS: Final = 1000
+"""Connections that may break off in one blob: a registry that sends a byte with each would never be done with."""
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/(?:[0-9]{1,15}|\*)\Z")
 _PARTIAL: Final = 206
 
@@ -87,7 +89,7 @@ def stream_blob(connection: Connection, repository: str, descriptor: Descriptor)
         RegistryAnswerError: The registry doesn't have it or doesn't answer.
         RegistryError: It sends fewer or more bytes.
     """
-    done, failures = 0, 0
+    done, failures, breaks = 0, 0, 0
     while True:
         try:
             for chunk in _chunks(connection, repository, descriptor, done):
@@ -95,8 +97,8 @@ def stream_blob(connection: Connection, repository: str, descriptor: Descriptor)
                 failures = 0
                 yield chunk
         except RegistryAnswerError as error:
-            failures += 1
-            if not error.is_transient or failures == TRIES:
+            failures, breaks = failures + 1, breaks + 1
+            if not error.is_transient or failures == TRIES or breaks == MOST_BREAKS:
                 raise
             connection.pause(failures - 1, error.retry_after)
         if done == descriptor.size:

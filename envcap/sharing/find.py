@@ -19,10 +19,10 @@ from envcap.registry.answer import RegistryAnswerError
 from envcap.registry.connection import Connection
 from envcap.registry.documents import ImageManifest
 from envcap.registry.download import read_blob
-from envcap.registry.manifests import FoundManifest, fetch_manifest
+from envcap.registry.manifests import FoundManifest, fetch_manifest, list_tags
 from envcap.registry.reference import DEFAULT_TAG, Reference
 from envcap.registry.referrers import list_referrers
-from envcap.sharing.artifact import lock_tag
+from envcap.sharing.artifact import is_own_tag, lock_tag
 from envcap.trust.bundle import BUNDLE_TYPE
 from envcap.trust.judge import MAX_ATTESTATIONS, Attestation
 from envcap.trust.strict_json import MAX_BYTES
@@ -30,6 +30,7 @@ from envcap.trust.strict_json import MAX_BYTES
 MAX_LOCKS: Final = 64
 """Most locks of one image that are looked at."""
 _NOT_FOUND: Final = 404
+_SHOWN: Final = 10
 _HINT: Final = "publish it again with `envcap publish`, to another repository if need be"
 
 
@@ -79,7 +80,12 @@ def find_lock(connection: Connection, reference: Reference) -> FoundLock:
         RegistryError: There is none, there are several, or the registry answers wrongly.
         LockfileError: The lock can't be read.
     """
-    found = fetch_manifest(connection, reference.repository, reference.target)
+    try:
+        found = fetch_manifest(connection, reference.repository, reference.target)
+    except RegistryAnswerError as error:
+        if error.status == _NOT_FOUND and reference.digest is None:
+            raise _no_such_tag(connection, reference, error) from None
+        raise
     resolved = reference.at(found.descriptor.digest)
     if _is_lock(found):
         return _read(connection, resolved, found)
@@ -144,6 +150,21 @@ def _bundle_layer(found: FoundManifest, subjects: set[Digest]) -> Descriptor:
     if layer.size > MAX_BYTES:
         raise RegistryError(f"an attestation of {layer.size} bytes (expected at most {MAX_BYTES})")
     return layer
+
+
+def _no_such_tag(connection: Connection, reference: Reference, error: RegistryAnswerError) -> RegistryAnswerError:
+    """Say which tags there are: most often the wrong one was asked for."""
+    try:
+        tags = [tag for tag in list_tags(connection, reference.repository) if not is_own_tag(tag)]
+    except RegistryError:
+        tags = []
+    shown = ", ".join(tags[:_SHOWN]) + (f" and {len(tags) - _SHOWN} more" if len(tags) > _SHOWN else "")
+    return RegistryAnswerError(
+        f"{reference.host} has no {reference.tag or DEFAULT_TAG!r} in {reference.repository}: {error.message}",
+        hint=f"its tags are: {shown}" if tags else error.hint,
+        status=error.status,
+        code=error.code,
+    )
 
 
 def _is_lock(found: FoundManifest) -> bool:

@@ -11,8 +11,9 @@ from envcap.registry.answer import RegistryAnswerError
 from envcap.registry.download import read_blob
 from envcap.registry.manifests import list_tags
 from envcap.registry.settings import RegistrySettings
+from envcap.registry.upload import upload_blob
 from tests.registry.fake_registry import FakeRegistry, Fault, serve
-from tests.registry.machine import LOGIN, Pauses, blob, connect, logged_in
+from tests.registry.machine import LOGIN, Pauses, blob, connect, ignore, logged_in, opener
 
 DATA = b"a blob"
 
@@ -64,6 +65,26 @@ def test_a_refusal_is_not_tried_again() -> None:
             list_tags(connection, "x")
 
     assert len(registry.requests("GET", "tags")) == 1
+
+
+def test_a_login_that_is_refused_is_told_from_one_that_is_missing() -> None:
+    with serve(FakeRegistry(login=LOGIN)) as registry:
+        hints = []
+        for settings in (RegistrySettings(), logged_in(registry.host, "researcher:canary-of-yesterday")):
+            with connect(registry.host, settings) as connection, pytest.raises(RegistryAnswerError) as caught:
+                list_tags(connection, "x")
+            assert (caught.value.status, "canary" in str(caught.value)) == (401, False)
+            hints.append(caught.value.hint)
+    log_in = f"log in with `docker login {registry.host}` or `podman login {registry.host}`"
+    assert hints == [log_in, f"the login for it on this machine is refused: {log_in}"]
+
+
+def test_a_registry_that_takes_no_pushes_is_named_as_such() -> None:
+    with serve(FakeRegistry()) as registry, connect(registry.host) as connection:
+        registry.always.append(("POST", "uploads", Fault(status=405)))
+        with pytest.raises(RegistryAnswerError, match="answered 405 Method Not Allowed to POST") as caught:
+            upload_blob(connection, "x", blob(DATA), opener(DATA), count=ignore)
+    assert caught.value.hint == "it takes no pushes now (read-only), or something else than a registry answers there"
 
 
 def test_a_registry_that_is_not_there_is_named() -> None:

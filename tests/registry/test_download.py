@@ -8,7 +8,7 @@ from envcap.digest import Digest
 from envcap.errors import RegistryError
 from envcap.oci.image import MEDIA_TYPE_MANIFEST
 from envcap.registry.answer import RegistryAnswerError
-from envcap.registry.download import fetch_blob, read_blob
+from envcap.registry.download import MOST_BREAKS, fetch_blob, read_blob
 from envcap.registry.manifests import fetch_manifest, head_manifest, put_manifest
 from envcap.store import Store, open_store
 from tests.oci.images import SMALL
@@ -126,6 +126,16 @@ def test_another_part_than_was_asked_for_is_refused(registry: FakeRegistry, stor
         fetch_blob(connection, "x", BLOB, store.blobs, count=ignore)
 
     assert kept(store) == []
+
+
+def test_a_registry_that_breaks_off_after_every_byte_is_given_up(registry: FakeRegistry) -> None:
+    data = bytes(2 * MOST_BREAKS)
+    registry.add_blob("x", data)
+    registry.always.append(("GET", "/blobs/", Fault(cut=1)))
+    with serve(registry), connect(registry.host) as connection, pytest.raises(RegistryAnswerError, match="broke off"):
+        read_blob(connection, "x", blob(data))
+
+    assert len(registry.requests("GET", "/blobs/")) == MOST_BREAKS
 
 
 def test_a_blob_that_never_comes_is_given_up(registry: FakeRegistry, store: Store) -> None:

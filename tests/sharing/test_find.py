@@ -11,6 +11,7 @@ import pytest
 from envcap.archives.access import RegionStream
 from envcap.digest import Digest
 from envcap.errors import ArchiveError, EnvcapError, LockfileError, RegistryError
+from envcap.registry.answer import RegistryAnswerError
 from envcap.registry.connection import Connection
 from envcap.sharing.artifact import attestation_manifest, read_claim
 from envcap.sharing.find import MAX_LOCKS, find_attestations, find_lock
@@ -203,6 +204,31 @@ def test_files_are_fetched_when_they_are_read_and_hashed(
     assert reader.read_at(1, 1) == KEPT[1:2]
     assert len(registry.requests("GET", "/blobs/")) == 1
     assert files.reader("0" * 64) is None
+
+
+def test_a_tag_that_is_not_there_is_told_with_those_that_are(registry: FakeRegistry, connection: Connection) -> None:
+    publish(connection, "2026-11")
+    with pytest.raises(RegistryAnswerError) as caught:
+        find_lock(connection, where(connection, ":2026-1"))
+    assert caught.value.message == (
+        f"{registry.host} has no '2026-1' in lab/ml: {registry.host} answered 404 Not Found to GET"
+        " /v2/lab/ml/manifests/2026-1 (MANIFEST_UNKNOWN: manifest unknown)"
+    )
+    assert (caught.value.status, caught.value.hint) == (404, "its tags are: 2026-11")
+    for number in range(12):
+        registry.add_manifest("lab/ml", f"t{number:02}", SMALL.manifest, OCI)
+    with pytest.raises(RegistryAnswerError) as caught:
+        find_lock(connection, where(connection, ""))
+    assert caught.value.hint == f"its tags are: 2026-11, {', '.join(f't{number:02}' for number in range(9))} and 3 more"
+
+
+def test_a_repository_without_tags_or_that_lists_none_is_told_as_such(
+    registry: FakeRegistry, connection: Connection
+) -> None:
+    registry.always.append(("GET", "tags", Fault(status=403)))
+    with pytest.raises(RegistryAnswerError) as caught:
+        find_lock(connection, where(connection, ":1"))
+    assert caught.value.hint == "check the name and the tag"
 
 
 @pytest.mark.parametrize("fault", [Fault(body=b"xyz"), Fault(status=404), Fault(status=403), Fault(body=b"long" * 99)])
