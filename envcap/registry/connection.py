@@ -17,6 +17,7 @@ from envcap.errors import RegistryError, SourceError
 from envcap.lazy import lazy_module
 from envcap.registry.answer import MAX_ERROR_BODY, RegistryAnswerError
 from envcap.registry.auth import Authorizer, Scope
+from envcap.registry.docker_hub import asked_host, token_hosts
 from envcap.registry.realm import ask_realm
 from envcap.registry.request import Payload, Request, broken, is_not_tls, raw_chunks, refusal, said
 from envcap.registry.settings import RegistrySettings, is_loopback
@@ -302,13 +303,13 @@ class Connection:
     def _where(self) -> tuple[str, Origin, Authorizer]:
         with self._lock:
             if self._found is None:
-                base = f"{self._scheme()}://{self.host}"
+                base = f"{self._scheme()}://{asked_host(self.host)}"
                 origin = origin_of(base)
                 authorizer = Authorizer(
                     self.host,
                     origin,
                     logins=self._settings.logins,
-                    realms=self._settings.realms,
+                    realms=self._settings.realms | token_hosts(self.host),
                     ask=lambda asked: ask_realm(self._client, self.host, asked, self.pause),
                     clock=self._clock,
                 )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from envcap.errors import RegistryError
+from envcap.registry.docker_hub import login_hosts, login_servers
 from envcap.registry.strict_json import JsonError, read_json
 
 MAX_FILE: Final = 4 << 20
@@ -79,16 +80,22 @@ class RegistryLogins:
         return next((login for file in self.files for login in self._of_file(file, host, repository)), None)
 
     def _of_file(self, file: AuthFile, host: str, repository: str) -> Iterator[Login]:
-        named = file.helpers.get(host, "")
-        if named and (login := _ask_helper(self.run, named, host)):
-            yield login
-        wanted = f"{host}/{repository}"
-        keys = [key for key in file.auths if wanted == _place(key) or wanted.startswith(_place(key) + "/")]
+        servers = login_servers(host)
+        named = [file.helpers[name] for name in dict.fromkeys((*servers, *login_hosts(host))) if name in file.helpers]
+        for helper in named[:1]:
+            yield from self._of_helper(helper, servers)
+        wanted = [f"{name}/{repository}/" for name in login_hosts(host)]
+        keys = [key for key in file.auths if any(name.startswith(_place(key) + "/") for name in wanted)]
         for key in sorted(keys, key=lambda key: len(_place(key)), reverse=True):
             if login := _entry(file.auths[key]):
                 yield login
-        if file.helper and (login := _ask_helper(self.run, file.helper, host)):
-            yield login
+        if file.helper:
+            yield from self._of_helper(file.helper, servers)
+
+    def _of_helper(self, helper: str, servers: Sequence[str]) -> Iterator[Login]:
+        for server in servers:
+            if login := _ask_helper(self.run, helper, server):
+                yield login
 
 
 def read_logins(environ: Mapping[str, str], home: Path, run: RunHelper) -> RegistryLogins:

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from envcap.digest import Digest
 from envcap.errors import DigestError, UsageError
+from envcap.registry.docker_hub import normal_name
 
 DEFAULT_TAG: Final = "latest"
 
@@ -72,7 +73,8 @@ class Reference:
             raise UsageError(f"Reference {text!r} names no registry", hint=_EXAMPLE)
         repository, colon, tag = path.partition(":")
         _check(text, host.lower(), repository, tag if colon else None)
-        return cls(host=host.lower(), repository=repository, tag=tag, digest=_read_digest(text, digest) if at else None)
+        host, repository = normal_name(host.lower(), repository)
+        return cls(host=host, repository=repository, tag=tag, digest=_read_digest(text, digest) if at else None)
 
     def at(self, digest: Digest) -> Self:
         """Name one manifest of the same repository for ever."""
