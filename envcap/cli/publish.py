@@ -268,6 +268,12 @@ def _report(
     options: PublishOptions,
     talk: Talk,
 ) -> None:
+    if published.lost:
+        platforms, own = " and ".join(published.lost), published.lost[0].rpartition("/")[2]
+        talk.warn(
+            f"{reference} named an image for {platforms} and does not any more: a tag names one platform's. Publish "
+            f"each under a tag of its own, such as {reference.name}:{reference.tag}-{own}"
+        )
     sent, mounted = (sum(outcome is kind for outcome in moved) for kind in (Outcome.SENT, Outcome.MOUNTED))
     lock, root = published.lock, published.root
     if options.as_json:
@@ -282,6 +288,7 @@ def _report(
             "mounted": mounted,
             "moved_tag": published.is_news,
             "before": str(published.before) if published.before else None,
+            "lost": list(published.lost),
         }
         print_data(json.dumps(found))
         return

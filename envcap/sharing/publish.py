@@ -21,6 +21,7 @@ from envcap.registry.connection import Connection
 from envcap.registry.documents import MAX_ROWS, ImageManifest
 from envcap.registry.journal import UploadJournal
 from envcap.registry.manifests import fetch_manifest, head_manifest, put_manifest
+from envcap.registry.platforms import named_platforms
 from envcap.registry.reference import DEFAULT_TAG, Reference
 from envcap.registry.referrers import attach_referrer, list_referrers
 from envcap.registry.transfer import Blob, push_blobs, push_image, put_tag
@@ -81,12 +82,14 @@ class Published:
         lock: Digest of the lock's artifact.
         outcomes: How each blob came there; none if the registry had all before.
         before: What the tag named before, or None.
+        lost: Platforms of which the tag named an image before, and does not now.
     """
 
     root: Digest
     lock: Digest
     outcomes: tuple[Outcome, ...]
     before: Digest | None
+    lost: tuple[str, ...] = ()
 
     @property
     def is_news(self) -> bool:
@@ -190,6 +193,10 @@ def send_lock(
     if image is not None:
         put_tag(connection, reference.repository, lock_tag(reference.tag), lock.data, MEDIA_TYPE_MANIFEST)
     before = head_manifest(connection, reference.repository, reference.tag)
+    lost: set[str] = set()
+    if before is not None and before != root.descriptor.digest:
+        lost = named_platforms(connection, reference.repository, before)
+        lost -= named_platforms(connection, reference.repository, root.descriptor.digest) if lost else set()
     if before != root.descriptor.digest:
         put_manifest(connection, reference.repository, reference.tag, root.data, MEDIA_TYPE_MANIFEST)
     return Published(
@@ -197,6 +204,7 @@ def send_lock(
         lock=lock.descriptor.digest,
         outcomes=outcomes,
         before=before,
+        lost=tuple(sorted(lost)),
     )
 
 

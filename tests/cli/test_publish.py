@@ -242,6 +242,23 @@ def test_a_tag_that_is_moved_says_what_it_named(flow: Flow, tmp_path: Path, ref:
     assert (first["before"], publish(flow, tmp_path, ref)["moved_tag"]) == (None, True)
 
 
+def test_a_tag_that_named_another_platform_s_image_is_moved_with_a_warning(
+    flow: Flow, tmp_path: Path, ref: str, registry: FakeRegistry
+) -> None:
+    publish(flow, tmp_path, ref)
+    kind, manifest = registry.manifests["lab/ml", "2026-11"]
+    digest = json.loads(manifest)["config"]["digest"]
+    config = registry.blobs["lab/ml"][digest].replace(b'"amd64"', b'"arm64"')
+    other = manifest.replace(digest.encode(), registry.add_blob("lab/ml", config).encode())
+    registry.add_manifest("lab/ml", "2026-11", other, kind)
+    done = flow.run("publish", tmp_path / "lock", ref)
+    assert done.status == 0
+    assert (
+        f"warning: {ref} named an image for linux/arm64 and does not any more: a tag names one platform's." in done.err
+    )
+    assert f"{ref}-arm64" in done.err
+
+
 def test_a_published_lock_is_published_elsewhere(flow: Flow, tmp_path: Path, ref: str) -> None:
     assert flow.run("sign", tmp_path / "lock", "--key", tmp_path / "alice").status == 0
     found = publish(flow, tmp_path, ref, "--with-sources")

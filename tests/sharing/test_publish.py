@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import DigestError, RegistryError, UsageError
+from envcap.oci.image import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Image
 from envcap.registry.connection import Connection
 from envcap.registry.reference import Reference
 from envcap.registry.referrers import list_referrers
@@ -59,6 +61,42 @@ def test_a_lock_alone_is_what_its_tag_names(connection: Connection) -> None:
     assert done.root == done.lock == found.root.digest == found.artifact.digest
     assert not found.has_image
     assert [row.data for row in find_attestations(connection, found)[0]] == [ALICE.signs(FACTS).data]
+
+
+def another_platform() -> Image:
+    """The same image, for another processor."""
+    return replace(SMALL, platform="linux/arm64", config=SMALL.config.replace(b'"amd64"', b'"arm64"'))
+
+
+def test_a_tag_that_named_another_platform_s_image_says_so(registry: FakeRegistry, connection: Connection) -> None:
+    before = another_platform()
+    registry.add_blob("lab/ml", before.config)
+    registry.add_manifest("lab/ml", "1", before.manifest, MEDIA_TYPE_MANIFEST)
+    done = publish(connection)
+    assert (done.before, done.lost) == (before.descriptor.digest, ("linux/arm64",))
+    assert publish(connection).lost == ()
+
+
+def test_a_tag_that_named_an_index_of_platforms_names_those_that_are_lost(
+    registry: FakeRegistry, connection: Connection
+) -> None:
+    platforms = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64", "s390x", "x\x1b[2J")]
+    rows = [SMALL.descriptor.to_json() | {"platform": platform} for platform in platforms]
+    index = canonical_json({"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": rows})
+    registry.add_manifest("lab/ml", "1", index, MEDIA_TYPE_INDEX)
+    assert publish(connection).lost == ("linux/arm64", "linux/s390x")
+
+
+@pytest.mark.parametrize("config", [b"", b"{}", b'{"os":1,"architecture":"arm64"}', b"damaged"])
+def test_what_a_tag_named_before_is_no_reason_to_fail(
+    registry: FakeRegistry, connection: Connection, config: bytes
+) -> None:
+    before = replace(SMALL, config=config)
+    if config:
+        registry.add_blob("lab/ml", config)
+    registry.add_manifest("lab/ml", "1", before.manifest, MEDIA_TYPE_MANIFEST)
+    done = publish(connection)
+    assert (done.root, done.lost) == (SMALL.descriptor.digest, ())
 
 
 def test_a_known_publication_moves_no_blob_and_writes_nothing(registry: FakeRegistry, connection: Connection) -> None:
