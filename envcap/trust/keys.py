@@ -30,6 +30,8 @@ MAKE_A_KEY: Final = "make one with `ssh-keygen -t ed25519 -f KEY`, or an ECDSA P
 _ALLOWED: Final = "expected an Ed25519 or ECDSA P-256 key"
 
 _SSH_LINE: Final = re.compile(r"(?:ssh-ed25519|ecdsa-sha2-nistp256) [^\r\n]+\Z")
+_SSH_OTHER: Final = re.compile(r"(?!ssh-ed25519 |ecdsa-sha2-nistp256 )(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,80} [^\r\n]+\Z")
+"""Lines of keys in hardware (`sk-…`), of other curves, RSA, and of certificates."""
 _UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, NotImplementedError)
 """What the library raises for a key that it can't read; the last for a compressed point."""
 
@@ -114,6 +116,8 @@ def read_public_key(text: str, where: str) -> PublicKey:
         key = load(data) if alone else None
     except _UNREADABLE:
         key = None
+    if key is None and _SSH_OTHER.match(text.strip()):
+        raise _other_kind(where)
     if key is None:
         raise TrustError(f"{where} is no public key ({_ALLOWED}, one, as PEM or as a line of OpenSSH)")
     return _public(key, where)
@@ -153,10 +157,14 @@ def read_signing_key(data: bytes, passphrase: str | None, where: str) -> Signing
 
 def _public(key: object, where: str) -> PublicKey:
     if not isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey) or not _is_of_curve(key):
-        raise TrustError(f"{where} is of a kind that envcap does not take ({_ALLOWED})", hint=MAKE_A_KEY)
+        raise _other_kind(where)
     ssh = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return PublicKey(spki=spki, line=ssh.decode())
+
+
+def _other_kind(where: str) -> TrustError:
+    return TrustError(f"{where} is of a kind that envcap does not take ({_ALLOWED})", hint=MAKE_A_KEY)
 
 
 def _is_of_curve(key: EllipticCurvePublicKey | Ed25519PublicKey) -> bool:
