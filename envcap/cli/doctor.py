@@ -59,6 +59,9 @@ class DoctorOptions:
     as_json: bool
 
 
+_KEEP = "everything in one file with `envcap bundle`, or in a registry with `envcap publish --with-sources`"
+
+
 def doctor_command(options: DoctorOptions) -> None:
     """Examine a lock.
 
@@ -73,7 +76,7 @@ def doctor_command(options: DoctorOptions) -> None:
     if options.fix and folder.bundle:
         raise UsageError(
             f"`--fix` can't write into {options.lock}, which is a bundle or lies in a registry",
-            hint="make a new bundle from the lock with `envcap bundle`: it holds everything",
+            hint=f"keep {_KEEP}",
         )
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     with open_world(machine, held=folder.held) as opened, _asking(opened) as session:
@@ -87,7 +90,7 @@ def doctor_command(options: DoctorOptions) -> None:
     else:
         _report(diagnosis, left, fixed)
         talk.say(f"Examined {counted(diagnosis.files, 'file')} in {time.monotonic() - started:.1f} s")
-    _judge(left, options.lock)
+    _judge(left, options.lock, can_fix=folder.bundle is None)
 
 
 def _asking(world: World) -> Session:
@@ -119,13 +122,12 @@ def _fix(folder: LockFolder, diagnosis: Diagnosis, world: World, talk: Talk) -> 
     return tuple(kept)
 
 
-def _judge(left: Sequence[Finding], lock: Path) -> None:
+def _judge(left: Sequence[Finding], lock: Path, *, can_fix: bool) -> None:
     known = [row for row in left if row.problem is not Problem.UNKNOWN]
     if known:
         raise DifferenceError(
             f"{counted(len(known), 'file')} of {lock} may not be had one day",
-            hint="keep what can still be had beside the lock with `--fix`, or everything in one file with "
-            "`envcap bundle`",
+            hint=f"keep what can still be had beside the lock with `--fix`, or {_KEEP}" if can_fix else f"keep {_KEEP}",
         )
     if left:
         raise MissingArtifactError(

@@ -17,8 +17,9 @@ from envcap.lockfile.document import write_lockfile
 from envcap.lockfile.model import Lockfile
 from envcap.oci.image import MEDIA_TYPE_MANIFEST, Descriptor, Image
 from envcap.oci.layout import Progress
+from envcap.registry.answer import RegistryAnswerError
 from envcap.registry.connection import Connection
-from envcap.registry.documents import MAX_ROWS, ImageManifest
+from envcap.registry.documents import MAX_ROWS, ImageManifest, read_document
 from envcap.registry.journal import UploadJournal
 from envcap.registry.manifests import fetch_manifest, head_manifest, put_manifest
 from envcap.registry.platforms import named_platforms
@@ -174,6 +175,7 @@ def send_lock(
     """
     text = write_lockfile(publication.lockfile).encode()
     lock = Manifest.of(_manifest(text, publication, image))
+    lock = _richer(connection, reference, lock, tag=lock_tag(reference.tag) if image else reference.tag) or lock
     outcomes: tuple[Outcome, ...] = ()
     if head_manifest(connection, reference.repository, str(lock.descriptor.digest)) is None:
         # Registries check a manifest's blobs when they take it: where it is, they are.
@@ -248,6 +250,23 @@ def attach_attestation(connection: Connection, lock: FoundLock, data: bytes) -> 
     )
     digest = Digest.of(attestation_manifest(data, claim, lock.root))
     return Reference(host=lock.reference.host, repository=lock.reference.repository, digest=digest)
+
+
+def _richer(connection: Connection, reference: Reference, lock: Manifest, *, tag: str) -> Manifest | None:
+    """Give what a tag names if it is this very lock with more files beside it: to publish again takes nothing away."""
+    try:
+        found = fetch_manifest(connection, reference.repository, tag)
+    except RegistryAnswerError as error:
+        if error.status == 404:  # noqa: PLR2004
+            return None
+        raise
+    own, other = read_document(lock.data, MEDIA_TYPE_MANIFEST, "The lock"), found.document
+    if not isinstance(own, ImageManifest) or not isinstance(other, ImageManifest):
+        return None
+    is_same = replace(other, layers=other.layers[:1]) == replace(own, layers=own.layers[:1])
+    if not is_same or not set(own.layers) < set(other.layers):
+        return None
+    return Manifest(data=found.data, descriptor=found.descriptor)
 
 
 def _manifest(text: bytes, publication: Publication, image: Manifest | None) -> bytes:

@@ -259,6 +259,18 @@ def test_a_tag_that_named_another_platform_s_image_is_moved_with_a_warning(
     assert f"{ref}-arm64" in done.err
 
 
+def test_what_is_published_is_kept_by_publishing_its_sources(flow: Flow, tmp_path: Path, ref: str) -> None:
+    publish(flow, tmp_path, ref)
+    keep = "everything in one file with `envcap bundle`, or in a registry with `envcap publish --with-sources`\n"
+    for options in ((), ("--fix",)):  # what lies in a registry can't be mended there
+        found = flow.run("doctor", ref, *options)
+        assert (found.status, found.err.endswith(f"\n\nhint: keep {keep}")) == (2 if options else 3, True), found.err
+    publish(flow, tmp_path, ref, "--with-sources")
+    assert flow.run("doctor", ref).status == 0
+    publish(flow, tmp_path, ref)  # it takes nothing away
+    assert flow.run("doctor", ref).status == 0
+
+
 def test_a_published_lock_is_published_elsewhere(flow: Flow, tmp_path: Path, ref: str) -> None:
     assert flow.run("sign", tmp_path / "lock", "--key", tmp_path / "alice").status == 0
     found = publish(flow, tmp_path, ref, "--with-sources")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from envcap.bundle.contents import bundle_pieces
 from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import DigestError, RegistryError, UsageError
@@ -127,6 +128,24 @@ def test_sources_lie_with_the_lock_if_that_is_asked_for(connection: Connection) 
     assert set(few.layers) < set(all_.layers)
     # Of two artifacts of one lock the image gives the one that holds more.
     assert find_lock(connection, where(connection, f"@{SMALL.descriptor.digest}")).artifact == all_.artifact
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_publish_without_the_sources_leaves_those_that_the_tag_has(connection: Connection, *, image: bool) -> None:
+    rich = publish(connection, with_sources=True, image=image)
+    pieces = Pieces()
+    again = publish(connection, image=image, said=(ALICE.signs(FACTS).data,), pieces=pieces)
+    found = find_lock(connection, where(connection))
+    assert (again.lock, again.root, again.outcomes, pieces.asked) == (rich.lock, rich.root, (), 0)
+    assert set(found.layers) == {piece.sha256 for piece in bundle_pieces(LOCK)}
+    assert [row.data for row in find_attestations(connection, found)[0]] == [ALICE.signs(FACTS).data]
+
+
+def test_another_lock_takes_the_tag_though_the_one_there_has_sources(connection: Connection) -> None:
+    publish(connection, with_sources=True)
+    done = publish(connection, lockfile=replace(LOCK, name="other"))
+    found = find_lock(connection, where(connection))
+    assert (found.artifact.digest, found.lockfile.name) == (done.lock, "other")
 
 
 def test_a_tag_means_its_own_lock_even_if_its_image_has_several(connection: Connection) -> None:
