@@ -6,13 +6,14 @@ Levels, strongest first: `manifest` (the same blobs), `config` (the same tars an
 
 import enum
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from envcap.digest import Digest
 from envcap.errors import SinkError
 from envcap.oci.contents import FoundImage
 from envcap.oci.image import Image
-from envcap.oci.layers import FileFacts, merge_layers, read_files
+from envcap.oci.layers import FileFacts, FoundLayer, merge_layers, read_files
 from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT
 
 
@@ -59,25 +60,31 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
 
 
-def check_integrity(found: FoundImage) -> list[dict[str, FileFacts]]:
+def check_integrity(found: FoundImage, *, jobs: int = 1) -> list[dict[str, FileFacts]]:
     """Read every layer of an image and check it against the image's own digests.
+
+    Args:
+        found: The image.
+        jobs: Layers read at a time: each keeps a core busy, with inflating and hashing.
 
     Returns:
         The files of each layer.
 
     Raises:
-        SinkError: A blob is damaged, or a layer is not the one that the config names.
+        SinkError: A blob is damaged, or a layer is not the one that the config names; of several, the lowest is told.
     """
     if len(found.layers) != len(found.diff_ids):
         raise SinkError(f"The image has {len(found.layers)} layers, its config names {len(found.diff_ids)}")
-    layers = []
-    for number, (layer, expected) in enumerate(zip(found.layers, found.diff_ids, strict=True)):
-        name = f"layer {number + 1}"
-        diff_id, files = read_files(layer, name=name)
-        if diff_id != expected:
-            raise SinkError(f"{name} is not what the config names (expected {expected}, found {diff_id})")
-        layers.append(files)
-    return layers
+    names = [f"layer {number + 1}" for number in range(len(found.layers))]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(_check_layer, found.layers, found.diff_ids, names))
+
+
+def _check_layer(layer: FoundLayer, expected: Digest, name: str) -> dict[str, FileFacts]:
+    diff_id, files = read_files(layer, name=name)
+    if diff_id != expected:
+        raise SinkError(f"{name} is not what the config names (expected {expected}, found {diff_id})")
+    return files
 
 
 def expected_level(found: FoundImage, *, image_id: Digest, manifest: Digest | None) -> Verdict | None:

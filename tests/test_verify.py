@@ -42,7 +42,9 @@ def found_of(image: Image) -> FoundImage:
 
 def compare(image: Image, reference: Image, owners: Mapping[str, str] = OWNERS) -> Verdict:
     found = found_of(image)
-    return compare_images(found, check_integrity(found), reference, check_integrity(found_of(reference)), owners)
+    return compare_images(
+        found, check_integrity(found, jobs=2), reference, check_integrity(found_of(reference), jobs=2), owners
+    )
 
 
 def differences(*tars: bytes) -> list[tuple[str, str, str]]:
@@ -175,7 +177,7 @@ def test_an_image_of_our_own_is_whole(tmp_path: Path) -> None:
     image = make_image(BASE, tar(file(b"x", b"y")))
     write_layout(image, tmp_path / "layout", progress=silent)
     with open_image(tmp_path / "layout") as found:
-        layers = check_integrity(found)
+        layers = check_integrity(found, jobs=2)
     assert [sorted(files) for files in layers][1] == ["x"]
     assert layers[0]["opt/env/lib/b.py"].size == 6
 
@@ -189,7 +191,19 @@ def test_a_layer_that_is_not_the_configs_is_refused() -> None:
         layers=found_of(other).layers,
     )
     with pytest.raises(SinkError, match="layer 1 is not what the config names"):
-        check_integrity(swapped)
+        check_integrity(swapped, jobs=2)
+
+
+def test_of_several_wrong_layers_the_lowest_is_told() -> None:
+    image, other = make_image(BASE, tar(file(b"x", b"y")), tar()), make_image(BASE, tar(), tar(file(b"x", b"y")))
+    swapped = FoundImage(
+        config=image.config,
+        manifest=None,
+        diff_ids=found_of(image).diff_ids,
+        layers=found_of(other).layers,
+    )
+    with pytest.raises(SinkError, match="layer 2 is not what the config names"):
+        check_integrity(swapped, jobs=3)
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -197,7 +211,7 @@ def test_more_or_fewer_layers_than_the_config_names_are_refused(count: int) -> N
     found = found_of(make_image(BASE))
     odd = FoundImage(config=found.config, manifest=None, diff_ids=found.diff_ids, layers=found.layers * count)
     with pytest.raises(SinkError, match=f"The image has {count} layers, its config names 1"):
-        check_integrity(odd)
+        check_integrity(odd, jobs=2)
 
 
 def test_a_size_that_is_not_the_blobs_is_refused() -> None:

@@ -63,7 +63,7 @@ def verify_command(
             talk.say("No layer was read: the manifest's digest names them all")
         else:
             with talk.step("Reading the image"):
-                layers = check_integrity(found)
+                layers = check_integrity(found, jobs=machine.jobs)
             verdict = _by_digests(folder, found) or _by_files(folder, found, layers, machine, talk)
     if as_json:
         print_data(json.dumps(_as_json(verdict) | {"patched": table_of(list_patches(folder.lockfile))} | held))
