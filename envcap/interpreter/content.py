@@ -46,9 +46,9 @@ class RelocatedContent:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the relocated bytes in order."""
-        data = relocate(self.path, self.file.read_bytes(), self.relocation)
+        data = memoryview(relocate(self.path, self.file.read_bytes(), self.relocation))
         for start in range(0, len(data), CHUNK_SIZE):
-            yield data[start : start + CHUNK_SIZE]
+            yield bytes(data[start : start + CHUNK_SIZE])
 
 
 def open_relocated(file: Path, path: str, relocation: Relocation) -> tuple[Content, tuple[str, ...]]:

@@ -12,7 +12,7 @@ harmless: CPython finds its prefix from the executable (`Modules/getpath.py`).
 
 import re
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 from envcap.interpreter.layout import is_generated
 from envcap.interpreter.sysconfigdata import relocate_sysconfigdata
@@ -50,7 +50,7 @@ class Relocation:
     version: str = ""
 
 
-def relocate(path: str, data: bytes, relocation: Relocation) -> bytes:
+def relocate(path: str, data: bytes, relocation: Relocation) -> bytes | bytearray:
     """Rewrite one file; the same bytes come back if nothing in it is to be changed.
 
     Args:
@@ -75,15 +75,21 @@ def relocate_text(data: bytes, relocation: Relocation) -> bytes:
     return _relocate_private(data, relocation, with_home=True)
 
 
-def relocate_binary(data: bytes, relocation: Relocation) -> bytes:
+def relocate_binary(data: bytes, relocation: Relocation) -> bytes | bytearray:
     """Rewrite the private paths of a binary in place: the length stays, and so does every byte behind a path."""
+    rewritten: bytearray | None = None
     for path in _private(relocation):
-        if path.old in data:
-            data = path.pattern.sub(partial(_stretch, path), data)
-    return data
+        if path.old not in (data if rewritten is None else rewritten):
+            continue
+        # One copy, where `sub` would hold the file twice over: libpython has tens of megabytes.
+        if rewritten is None:
+            rewritten = bytearray(data)
+        for match in path.pattern.finditer(rewritten):
+            rewritten[match.start() : match.end()] = _stretch(path, match)
+    return data if rewritten is None else rewritten
 
 
-def laptop_paths(data: bytes, relocation: Relocation) -> tuple[str, ...]:
+def laptop_paths(data: bytes | bytearray, relocation: Relocation) -> tuple[str, ...]:
     """Return the paths of the laptop that bytes still hold; none after `relocate` of a generated or binary file."""
     return tuple(
         path.old.decode(errors="replace")

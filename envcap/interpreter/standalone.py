@@ -115,7 +115,7 @@ def _entry(path: str, members: Mapping[str, TarMember], relocation: Relocation) 
     if is_generated(path) and content.size <= _MAX_GENERATED:
         data = b"".join(content.chunks())
         relocated = relocate(path, data, relocation)
-        content = content if relocated == data else LiteralContent(relocated)
+        content = content if relocated == data else LiteralContent(bytes(relocated))
     mode = file_mode(path, executable=bool(member.mode & 0o111))
     return Entry(path=path, kind=EntryKind.FILE, mode=mode, content=content, owner=OWNER)
 

@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,20 @@ def test_a_home_directory_in_a_binary_is_blotted_out_with_what_follows_left() ->
     assert relocate_binary(ELF + b"\0/home/u/x.c\0", PYENV) == ELF + b"\0/______/x.c\0"
 
 
+def test_a_binary_is_held_twice_while_it_is_relocated_and_not_more_often() -> None:
+    # The data itself is not counted: it was there before.
+    path = b"\0/home/u/.pyenv/versions/3.11.7/lib\0/tmp/python-build.20231204.222/Python-3.11.7/x.c\0/home/u/y\0"
+    data = ELF + (bytes(1 << 20) + path) * 8
+    tracemalloc.start()
+    try:
+        done = relocate_binary(data, PYENV)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert laptop_paths(done, PYENV) == ()
+    assert peak < 1.2 * len(data)
+
+
 def test_public_prefixes_are_not_touched_in_binaries() -> None:
     data = ELF + b"\0/usr/local\0/usr/local/lib\0"
     assert relocate("bin/python3.11", data, LOCAL) == data
@@ -175,7 +190,7 @@ def test_binaries_keep_their_length_and_no_private_path_stays(case: tuple[Reloca
     done = relocate("bin/python3.11", data, relocation)
     assert len(done) == len(data)
     assert laptop_paths(done, relocation) == ()
-    assert relocate("bin/python3.11", done, relocation) == done
+    assert relocate("bin/python3.11", bytes(done), relocation) == done
 
 
 @given(laden())
