@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, write_lock_folder
 from envcap.cli.conda import conda_captured, conda_inexact, conda_patched, conda_rows, has_patches
 from envcap.cli.facts import fact_rows, interpreter_words
+from envcap.cli.heap import share_one_heap
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
@@ -67,6 +68,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     """
     started = time.monotonic()
     talk = Talk()
+    share_one_heap()
     _check_options(options)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
     place = find_prefix(options.prefix, machine.environ)
