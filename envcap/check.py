@@ -8,6 +8,7 @@ from packaging.utils import canonicalize_name
 from envcap.blobs import LockFolder
 from envcap.conda_drift import compare_conda
 from envcap.conda_links import know_links, recall_links
+from envcap.conda_modes import know_modes
 from envcap.conda_snapshot import complete_conda
 from envcap.drift import (
     Change,
@@ -176,7 +177,7 @@ def _compare_conda(
     try:
         links = recall_links(lockfile, world.store)
         whole = complete_conda(environment, world, step, locked=lockfile.conda, blobs=folder.blobs)
-        complete = know_links(whole, world, remembered=links)
+        complete = know_modes(know_links(whole, world, remembered=links), world)
     except EnvcapError as error:
         rows = (Unknown(name=row.name, version=row.version, reason=error.message) for row in lockfile.conda)
         return 0, [], tuple(rows)

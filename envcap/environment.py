@@ -165,6 +165,7 @@ class CondaPath:
         installed_sha256: Hash of the installed bytes as the installer wrote it down, or empty.
         target: Where a softlink leads in the archive; empty where nobody could tell although the live one is odd; None
             where nobody was asked.
+        made_executable: Whether it is a program that can be executed live and not in its archive.
     """
 
     path: str
@@ -175,6 +176,7 @@ class CondaPath:
     binary: bool = False
     installed_sha256: str = ""
     target: str | None = None
+    made_executable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,7 @@ class CondaRecord:
             written to a lock, and no proof of anything: an edit in place reaches it too.
         made_sha256: Of the archive that was made of its files, or empty.
         made_size: Bytes of that, or 0.
+        touched: Whether permissions of its files may have been changed since it was installed.
     """
 
     name: str
@@ -233,6 +236,7 @@ class CondaRecord:
     unpacked: str = ""
     made_sha256: str = ""
     made_size: int = 0
+    touched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

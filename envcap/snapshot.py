@@ -10,6 +10,7 @@ from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
 from envcap.conda_capture import capture_conda, edited_by_hand
 from envcap.conda_links import know_links, remember_links
+from envcap.conda_modes import know_modes
 from envcap.conda_snapshot import lock_conda_packages
 from envcap.conda_virtual import glibc_findings
 from envcap.digest import Digest
@@ -130,7 +131,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
     """
     with talk.step("Scanning") as step:
         captured = capture_conda(_scan(request, world, step), world, step, ask=request.ask_channels)
-        environment = know_links(captured.environment, world)
+        environment = know_modes(know_links(captured.environment, world), world)
     platform = platform_of(environment)
     image = ImageSettings(env=_image_variables(request, environment, world))
     with talk.step("Proving") as step:

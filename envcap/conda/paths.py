@@ -13,6 +13,9 @@ HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT = "hardlink", "softlink", "directory"
 KINDS = frozenset({HARDLINK, SOFTLINK, DIRECTORY, ENTRY_POINT})
 TEXT, BINARY = "text", "binary"
 
+LIBRARY = re.compile(r"\.so(?:\.[0-9][0-9.]{0,40})?\Z")
+"""Names of shared libraries, which need no permission to be executed, and mostly have it."""
+
 TARGET_HASH = "sha256:"
 """What stands before the hash of a link's target where only that is known (`CondaPath.target`)."""
 

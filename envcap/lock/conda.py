@@ -234,6 +234,8 @@ def _is_archives(row: CondaPath, file: InstalledFile, environment: Environment) 
     """Tell whether a live file is its package's. Where a symlink leads is asked only of odd ones: `conda_links`."""
     if file.target or row.kind == SOFTLINK:
         return bool(file.target) and row.kind == SOFTLINK and row.target in {None, file.target}
+    if row.made_executable:
+        return False
     if row.kind == ENTRY_POINT:
         return live_entry_point(read_live(file, environment), row.path) is not None
     if not row.placeholder:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from envcap.conda.paths import LIBRARY
 from envcap.environment import CondaRecord, Distribution
 from envcap.scan.assemble import installed_files
 from envcap.scan.conda_moved import find_former_prefix
 from envcap.scan.conda_owners import CondaOwners
-from envcap.scan.files import Tree
+from envcap.scan.files import Tree, TreeFile
 from envcap.scan.hashing import HashedFile
 from envcap.scan.reader import TreeReader
 
@@ -31,8 +32,28 @@ def complete_records(
     for record, paths in zip(conda.records, conda.owned, strict=True):
         lost = tuple(sorted({*record.lost, *taken.intersection(paths)}))
         files = installed_files(tree, [path for path in paths if path not in taken], hashed)
-        found.append(replace(record, files=files, lost=lost))
+        found.append(replace(record, files=files, lost=lost, touched=_is_touched(record, paths, tree)))
     return tuple(found)
+
+
+def _is_touched(record: CondaRecord, paths: Iterable[str], tree: Tree) -> bool:
+    """Tell whether somebody may have changed permissions: a record can be executed, or an odd file changed after it.
+
+    Installers write a record behind the files, and nothing says which of these can be executed. An inode changes also
+    when another environment is linked to it, so this is a reason to look, and no proof.
+    """
+    written = tree.files.get(record.directory)
+    if written is None or written.mode & 0o111:
+        return True
+    after = written.stamp[1]
+    return any(tree.files[path].stamp[1] > after and _is_odd(path, tree.files[path]) for path in paths)
+
+
+def _is_odd(path: str, file: TreeFile) -> bool:
+    """Tell whether a file can be executed and is no library, or is one and can't; what lies in `bin` always can."""
+    if file.is_link or path.startswith("bin/"):
+        return False
+    return bool(file.mode & 0o111) is (LIBRARY.search(path) is None)
 
 
 def find_baked_prefixes(reader: TreeReader, prefix: Path, records: Iterable[CondaRecord]) -> tuple[str, ...]:

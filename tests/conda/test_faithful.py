@@ -13,7 +13,7 @@ import rattler
 
 from envcap.blobs import open_lock
 from envcap.lockfile.model import Lockfile
-from tests.conda.channel import PLACEHOLDER, SITE, Channel
+from tests.conda.channel import PLACEHOLDER, PYTHON, SITE, Channel
 from tests.conda.world import make_world
 from tests.flow import WHEELS, Flow, Wheel, install_wheel
 
@@ -167,6 +167,26 @@ def make_executable(flow: Flow) -> None:
     (flow.prefix / "etc/hooked.conf").chmod(0o755)
 
 
+def make_data_executable(flow: Flow) -> None:
+    (flow.prefix / "include/Fast.h").chmod(0o755)
+
+
+def make_program_executable(flow: Flow) -> None:
+    (flow.prefix / "etc/conda/activate.d/hooked.sh").chmod(0o755)
+    path = flow.prefix / f"lib/python{PYTHON}/cProfile.py"
+    assert path.read_bytes().startswith(b"#!")
+    path.chmod(0o755)
+
+
+def make_library_plain(flow: Flow) -> None:
+    (flow.prefix / "lib/libfast.so.1.2").chmod(0o644)
+
+
+def make_all_executable(flow: Flow) -> None:
+    """As on a folder that is shared with a group."""
+    subprocess.run(["chmod", "-R", "755", str(flow.prefix)], check=True)
+
+
 def run_post_link(flow: Flow) -> None:
     environ = {**os.environ, "PREFIX": str(flow.prefix)}
     subprocess.run(["sh", str(flow.prefix / "bin/.hooked-post-link.sh")], env=environ, check=True)
@@ -182,6 +202,10 @@ def run_post_link(flow: Flow) -> None:
         (replace_by_link, {"include/fast.h": "edited"}),
         (replace_link_by_file, {"lib/libfast.so.1": "edited"}),
         (make_executable, {"etc/hooked.conf": "edited"}),
+        (make_data_executable, {}),
+        (make_program_executable, {f"lib/python{PYTHON}/cProfile.py": "edited"}),
+        (make_library_plain, {}),
+        (make_all_executable, {}),
         (run_post_link, {}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
