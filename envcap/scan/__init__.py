@@ -39,7 +39,7 @@ from envcap.scan.reader import TreeReader
 from envcap.scan.runner import Runner, SubprocessRunner
 from envcap.scan.sites import Beyond, visible_sites
 from envcap.scan.stack import stack_layers
-from envcap.scan.startup import note_startup_code
+from envcap.scan.startup import conda_owners, note_startup_code
 from envcap.scan.twins import merge_twins
 from envcap.scan.unowned import is_left_out_by_name
 from envcap.wheel.layout import is_bytecode, layout_of
@@ -127,8 +127,9 @@ def scan_environment(
     ]
     joined = join_distributions(tree, installed, ownership, hashed)
     own, twin_findings = merge_twins(joined)
+    condas = conda_owners(conda.records, conda.owned, hashed) if conda else {}
     for site in sites:
-        note_startup_code(reader, site, children(tree, site), own)
+        note_startup_code(reader, site, children(tree, site), own, condas)
     stack = stack_layers(own, installed_files(tree, ownership.unowned, hashed, unread), layers, target=main_site)
     # conda's interpreter is one of its packages.
     own_elfs = (

@@ -91,7 +91,10 @@ def assign_conda_owners(
             continue
         writers[path] = (fits or indices)[0]
         winner = f"conda's {records[writers[path]].name}"
-        clobbers.update((records[index].name, winner) for index in indices if index != writers[path])
+        # Who has the same bytes lost nothing.
+        clobbers.update(
+            (records[index].name, winner) for index in indices if index not in fits and index != writers[path]
+        )
     _note_clobbers(reader, clobbers)
     owned, final = [], []
     for index, record in enumerate(records):

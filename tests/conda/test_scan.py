@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from envcap.environment import CondaRecord, Environment
+from envcap.finding import FindingLevel
 from envcap.scan import SubprocessRunner, scan_environment
-from tests.conda.channel import SITE, Channel, install
+from tests.conda.channel import SITE, Channel, Member, Spec, install, make_channel, python_spec
 from tests.flow import Flow
 
 Edit = Callable[[dict[str, Any]], object]
@@ -157,6 +158,43 @@ def test_two_packages_of_one_path_have_one_winner(channel: Channel, tmp_path: Pa
     assert [finding.message for finding in environment.findings if finding.code == "file-clobbered"] == [
         f"conda's {winner} wrote 1 file of conda's {loser} last: the image gets what is live"
     ]
+
+
+def test_packages_that_share_a_file_of_the_same_bytes_overwrite_nothing(tmp_path: Path) -> None:
+    share = {"share/LICENSE": Member(data=b"free\n")}
+    specs = [Spec(name=name, version="1", files=share) for name in ("one", "other")]
+    shared = make_channel(tmp_path / "lab", (python_spec(), *specs))
+    install(shared, tmp_path / "env", ["python", "one", "other"], cache=tmp_path / "cache")
+
+    environment = scan(tmp_path / "env")
+
+    assert codes(environment) == []
+    assert sorted(len(record_of(environment, name).lost) for name in ("one", "other")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "level"),
+    [
+        ("", "a file of conda's hook", FindingLevel.NOTE),
+        ("\nimport os\n", "a file of conda's hook that was edited", FindingLevel.WARNING),
+    ],
+)
+def test_code_at_start_that_a_package_of_conda_brings_has_an_owner(
+    tmp_path: Path, text: str, message: str, level: FindingLevel
+) -> None:
+    """As setuptools' `distutils-precedence.pth`, which nearly every environment has."""
+    files = {"site-packages/hook.pth": Member(data=b"import sys\n")}
+    hook = Spec(name="hook", version="1", noarch="python", files=files, depends=("python",))
+    lab = make_channel(tmp_path / "lab", (python_spec(), hook))
+    install(lab, tmp_path / "env", ["python", "hook"], cache=tmp_path / "cache")
+    path = tmp_path / "env" / SITE / "hook.pth"
+    before = path.read_text()
+    path.unlink()
+    path.write_text(before + text)
+
+    (found,) = [finding for finding in scan(tmp_path / "env").findings if finding.code == "startup-code"]
+
+    assert (found.message, found.level) == (f"Python runs the code in hook.pth at every start, {message}", level)
 
 
 def test_a_base_environments_cache_and_environments_are_not_entered(prefix: Path) -> None:
