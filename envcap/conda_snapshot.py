@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,15 +88,20 @@ def _is_of(row: CondaPackage, record: CondaRecord) -> bool:
     return same and (row.captured == "files" or record.sha256 in {"", row.sha256})
 
 
-def lock_conda_packages(environment: Environment, world: World) -> LockedConda:
+def lock_conda_packages(environment: Environment, world: World, *, given: Collection[str] = ()) -> LockedConda:
     """Lock the conda packages; nothing in a virtual environment.
+
+    Args:
+        environment: The scan, its records complete.
+        world: This machine.
+        given: Names of the variables that the image has.
 
     Raises:
         BuildError: A file can't be read.
     """
     if environment.kind != "conda":
         return LockedConda()
-    return lock_conda(environment, alias=channel_url(world.conda.alias or builtin_alias()))
+    return lock_conda(environment, alias=channel_url(world.conda.alias or builtin_alias()), given=given)
 
 
 def complete_from_archive(record: CondaRecord, environment: Environment, world: World) -> CondaRecord:

@@ -141,7 +141,7 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
         layout = layout_of(environment.interpreter.version, environment.interpreter.soabi)
         packages = lock_packages(environment, results, layout=layout, platform=platform, capture=_capturing(world))
         unowned = lock_unowned(environment, limit=request.max_unowned, keep=request.keep)
-        conda = lock_conda_packages(environment, world)
+        conda = lock_conda_packages(environment, world, given=image.env)
         step("credentials", 0, 0)
         kept = KeptFiles(
             packages=packages.packages,

@@ -5,7 +5,7 @@ What a record doesn't say (old ones have no hashes) is read from the archive its
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,14 +16,14 @@ from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment, InstalledFile
 from envcap.errors import ScanError
-from envcap.finding import Finding, FindingLevel
+from envcap.finding import Finding
+from envcap.lock.conda_unrun import unrun_findings
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import NO_INTERPRETER, CapturedFile, CondaPackage, Interpreter, Patch, Source
 from envcap.recipe import CONDA_ROOT
 
 _SHOWN = 3
 _THREADS = 2
-_LINK_SCRIPTS = ("pre-link", "post-link", "pre-unlink")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class LockedConda:
         return tuple(CapturedFile(path=row.path, sha256=row.sha256, size=row.size) for row in patches)
 
 
-def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
+def lock_conda(environment: Environment, *, alias: str = "", given: Collection[str] = ()) -> LockedConda:
     """Lock the conda packages of an environment whose records are complete.
 
     A package none of whose files are left is left out.
@@ -57,6 +57,7 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
     Args:
         environment: The scan.
         alias: What this machine's channel names are relative to: a channel there needs no hint.
+        given: Names of the variables that the image has.
 
     Raises:
         BuildError: A file can't be read.
@@ -71,7 +72,7 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
     for record, (patches, contents) in zip(there, compared, strict=True):
         packages.append(row_of(record, patches))
         kept += contents
-        findings += [*_edits(record, patches), *_scripts(record)]
+        findings += _edits(record, patches)
     for record in environment.conda:
         if record not in there:
             message = f"conda's {record.name} {record.version} has no file left: it is not in the image"
@@ -80,7 +81,7 @@ def lock_conda(environment: Environment, *, alias: str = "") -> LockedConda:
         packages=tuple(packages),
         sources=_sources(there, alias),
         kept=tuple(kept),
-        findings=(*findings, *_activation(environment)),
+        findings=(*findings, *unrun_findings(environment, given=given)),
     )
 
 
@@ -264,35 +265,6 @@ def _edited(record: CondaRecord, edited: Sequence[str]) -> list[Finding]:
     more = f" and {len(edited) - _SHOWN} more" if len(edited) > _SHOWN else ""
     message = f"Edited since conda installed {record.name}: {', '.join(edited[:_SHOWN])}{more} (kept with the lock)"
     return [Finding(code="conda-files-edited", message=message, path=edited[0])]
-
-
-def _scripts(record: CondaRecord) -> list[Finding]:
-    """Name the scripts that an installer would run; what they did here is among the unowned or edited files."""
-    wanted = {f"bin/.{record.name}-{kind}.sh": kind for kind in _LINK_SCRIPTS}
-    return [
-        Finding(
-            code="conda-link-script",
-            message=f"The {wanted[row.path]} script of conda's {record.name} is not run in the image: what it made in "
-            "the live environment is captured, what it made elsewhere is not",
-        )
-        for row in record.paths
-        if row.path in wanted and wanted[row.path] != "pre-unlink"
-    ]
-
-
-def _activation(environment: Environment) -> list[Finding]:
-    owners = sorted(
-        {
-            record.name
-            for record in environment.conda
-            for row in record.paths
-            if row.path.startswith("etc/conda/activate.d/") and row.path.endswith(".sh")
-        }
-    )
-    if not owners:
-        return []
-    message = f"The image's commands start without the activation scripts of {', '.join(owners)} (etc/conda/activate.d)"
-    return [Finding(code="conda-activation", message=message, level=FindingLevel.WARNING)]
 
 
 def _sources(records: Iterable[CondaRecord], alias: str) -> tuple[Source, ...]:
