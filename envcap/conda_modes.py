@@ -2,13 +2,13 @@
 
 Neither `info/paths.json` nor a record says it, and an image has one bit of a file's mode, whether it can be executed
 (rule 2). `chmod -R 755` on a shared folder, or a copy by way of a disk without permissions, changes that bit of
-thousands of files and nothing of what they do. So the image gets the archive's, on both sides; only a program that
-somebody made executable is a patch. Packages with a sign of it are looked at (`CondaRecord.touched`), each archive
-once.
+thousands of files and nothing of what they do, also in other environments, by hard links. So the image gets the
+archive's, on both sides; only a program that somebody made executable, and no data with it, is a patch. Packages with a
+sign of it are looked at (`CondaRecord.touched`), each archive once.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,19 +52,31 @@ def _with_modes(record: CondaRecord, environment: Environment, world: World) -> 
     if executable is None:
         return record
     rows = {row.path: row for row in record.paths}
-    is_whole = _is_executable(environment.prefix / record.directory)
-    files = []
-    for file in record.files:
-        row = rows[file.path]
-        packed = file_mode(file.path, executable=file.path in executable)
-        if file.target or row.kind != HARDLINK or packed == file_mode(file.path, executable=bool(file.mode & 0o111)):
-            files.append(file)
-        elif is_whole or packed & 0o111 or not _is_program(file, environment):
-            files.append(replace(file, mode=packed))
-        else:
-            rows[file.path] = replace(row, made_executable=True)
-            files.append(file)
-    return replace(record, files=tuple(files), paths=tuple(rows[row.path] for row in record.paths))
+    other = [
+        file
+        for file in record.files
+        if not file.target
+        and rows[file.path].kind == HARDLINK
+        and _mode(file, packed=executable) != _mode(file, packed=None)
+    ]
+    gained = [file for file in other if file.path not in executable]
+    # Who makes data executable too has chosen no program.
+    is_sweep = _is_executable(environment.prefix / record.directory) or not all(
+        _is_program(file, environment) for file in gained
+    )
+    chosen = frozenset() if is_sweep else {file.path for file in gained}
+    mapped = {file.path: _mode(file, packed=executable) for file in other if file.path not in chosen}
+    return replace(
+        record,
+        files=tuple(replace(file, mode=mapped.get(file.path, file.mode)) for file in record.files),
+        paths=tuple(replace(row, made_executable=row.path in chosen) for row in record.paths),
+    )
+
+
+def _mode(file: InstalledFile, *, packed: Collection[str] | None) -> int:
+    """Give the mode that an image has for a file: by its archive, or as it is live."""
+    executable = bool(file.mode & 0o111) if packed is None else file.path in packed
+    return file_mode(file.path, executable=executable)
 
 
 def _is_executable(record: Path) -> bool:
