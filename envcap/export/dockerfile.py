@@ -46,7 +46,8 @@ def check_dockerfile(lockfile: Lockfile) -> None:
     if lockfile.conda:
         raise BuildError(
             f"The lock {lockfile.name!r} holds conda packages (expected none for the format 'dockerfile')",
-            hint="export `explicit` and install that in an image of conda, or rebuild the image with `envcap rebuild`",
+            hint="rebuild the image with `envcap rebuild`; or export `explicit` into conda.txt, and in a Dockerfile: "
+            "FROM mambaorg/micromamba, COPY conda.txt /tmp/, RUN micromamba install -y -n base -f /tmp/conda.txt",
         )
 
 

@@ -19,6 +19,12 @@ from envcap.scan.reader import TreeReader
 _SHEBANG = re.compile(rb"#![ \t]*(/[^\n]*?)/bin/[^/\n]+(?:[ \t][^\n]*)?\n")
 _CONFIGURED = re.compile(rb"'prefix': '(/[^'\n]*)'")
 _SYSCONFIG = re.compile(r"lib/python3\.\d+t?/_sysconfigdata_[^/]*\.py\Z")
+_DATA = re.compile(
+    r"(?:\.(?:h|hpp|txt|json|md|rst|html|css|pyi|typed|toml|cfg|csv|xml|png|svg|a|pc|cmake)"
+    r"|\.(?:dist|egg)-info/[A-Z-]{1,40})\Z"
+)
+"""Names of what nobody can execute."""
+
 _HEAD = 512
 _MOST = 3
 
@@ -37,16 +43,18 @@ def complete_records(
 
 
 def _is_touched(record: CondaRecord, paths: Iterable[str], tree: Tree) -> bool:
-    """Tell whether somebody may have changed permissions: a record can be executed, or an odd file changed after it.
+    """Tell whether somebody may have changed permissions: a record or data can be executed, or an odd file changed.
 
     Installers write a record behind the files, and nothing says which of these can be executed. An inode changes also
-    when another environment is linked to it, so this is a reason to look, and no proof.
+    when another environment is linked to it, so this is a reason to look, and no proof. Files that were linked from a
+    package cache have been changed before that, where somebody swept another environment.
     """
     written = tree.files.get(record.directory)
     if written is None or written.mode & 0o111:
         return True
     after = written.stamp[1]
-    return any(tree.files[path].stamp[1] > after and _is_odd(path, tree.files[path]) for path in paths)
+    odd = [path for path in paths if _is_odd(path, tree.files[path])]
+    return any(tree.files[path].stamp[1] > after or _DATA.search(path) for path in odd)
 
 
 def _is_odd(path: str, file: TreeFile) -> bool:

@@ -13,7 +13,7 @@ import rattler
 
 from envcap.blobs import open_lock
 from envcap.lockfile.model import Lockfile
-from tests.conda.channel import PLACEHOLDER, PYTHON, SITE, Channel
+from tests.conda.channel import PLACEHOLDER, PYTHON, SITE, Channel, install
 from tests.conda.world import make_world
 from tests.flow import WHEELS, Flow, Wheel, install_wheel
 
@@ -231,6 +231,18 @@ def test_what_was_changed_by_hand_is_in_the_image(
     kept = b"".join(path.read_bytes() for path in flow.lock.rglob("*") if path.is_file() and path.name != "envcap.lock")
     assert str(flow.prefix) not in text
     assert change is edit_binary or str(flow.prefix).encode() not in kept
+
+
+def test_permissions_that_came_from_a_swept_package_cache_are_the_archives(channel: Channel, tmp_path: Path) -> None:
+    """What one environment shares with the cache by hard links, the next one gets: changed before it was installed."""
+    names = ("python", "tool", "fast")
+    install(channel, tmp_path / "other", names, cache=tmp_path / "world/cache")
+    subprocess.run(["chmod", "-R", "755", str(tmp_path / "other"), str(tmp_path / "world/cache")], check=True)
+    flow = make_world(tmp_path / "world", channel, names)
+
+    snapshot_and_rebuild(flow)
+
+    assert [row.name for row in lock_of(flow).conda if row.patches] == []
 
 
 def test_strict_refuses_an_edited_conda_package(channel: Channel, tmp_path: Path) -> None:
