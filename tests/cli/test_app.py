@@ -158,9 +158,10 @@ def test_a_full_output_is_one_line(locked: Flow) -> None:
 
 
 def test_an_interrupt_is_status_130_and_leaves_nothing(flow: Flow) -> None:
+    started = flow.root / "started"
     python = flow.prefix / "bin" / "python"
     python.unlink()
-    python.write_text("#!/bin/sh\necho started >&2\nexec sleep 60\n")
+    python.write_text(f"#!/bin/sh\n: >'{started}'\nexec sleep 60\n")
     python.chmod(0o755)
     with subprocess.Popen(
         # A shell's background job has interrupts ignored, and so would this process.
@@ -181,12 +182,11 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(flow: Flow) -> None:
         cwd=flow.root,
         start_new_session=True,
     ) as process:
-        deadline = time.monotonic() + 30
-        while not (flow.store / "VERSION").exists() and time.monotonic() < deadline:
+        while not started.exists():  # by then it waits for the interpreter's answer
+            assert process.poll() is None
             time.sleep(0.02)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that run in its foreground
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == b""
     assert err == b"error: Interrupted; nothing was half-written\n"
