@@ -1,49 +1,49 @@
-"""Run a command again and again, each time killed or failed by strace at another system call.
+"""Run a module again and again, each time killed or failed at another of its system calls.
 
-First the command runs once, traced, which tells every call that touches a folder (by a path, or by a file that
-is open in it). Then it is run once per such call, with the fault injected at exactly that one. strace counts
-calls per process and thread, and so do we.
+First it runs once, undisturbed, which tells every call that touches a folder (by a path, or by a file that is open in
+it). Then it is run once per such call, with the fault injected at exactly that one. Calls are counted over the whole
+process: whichever thread makes the seventh, the seventh is hit, so no schedule of the threads spares a run its fault.
 
-    for point in kill_points(command, environment, touching=store, prepare=reset):
+    for point in kill_points(program, arguments, environment, touching=store, prepare=reset):
         ...run again without faults: it must succeed, and the store must be clean
+
+The runs are real processes, forked from one that has the program's modules loaded already (`tests/store/traced.py`).
+The kernel stops only the calls that are asked for, until we have looked at them (seccomp_unotify(2)).
 """
 
-import re
-import shutil
+import errno
+import json
+import os
+import signal
+import socket
 import subprocess
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-CHANGING = (
-    "chmod",
-    "fchmod",
-    "fdatasync",
-    "flock",
-    "fsync",
-    "ftruncate",
-    "link",
-    "linkat",
-    "mkdir",
-    "mkdirat",
-    "openat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "rmdir",
-    "symlink",
-    "symlinkat",
-    "unlink",
-    "unlinkat",
-    "utimensat",
-    "write",
-)
+from tests.store.system_calls import KINDS, Listener, WatchedCall, wrong_machine
+
+ROOT = Path(__file__).parent.parent.parent
+
+CHANGING = tuple(name for name in KINDS if name not in {"fstat", "getdents64", "newfstatat", "read"})
 """Calls that change a file system, or are the last chance before one that does."""
 
-_CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run.
+
+    Attributes:
+        module: A module, run as `python -m` would.
+        package: What is loaded before, with all its modules.
+    """
+
+    module: str
+    package: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,52 +51,54 @@ class FaultPoint:
     """One call at which a fault was injected.
 
     Attributes:
-        call: The system call.
-        nth: Which one of its kind, in its thread, from 1.
-        text: The call as the first, undisturbed run made it.
-        result: What the disturbed command said; a killed one has a negative return code.
-        fired: Whether the call was reached and the fault injected.
+        nth: Which one of all that touch the folder, from 1.
+        call: The call that was hit; where the run made fewer calls, the one that the undisturbed run made.
+        result: What the disturbed run said; a killed one has a negative return code.
+        fired: Whether that many calls were made, so that the fault was injected.
     """
 
-    call: str
     nth: int
-    text: str
+    call: WatchedCall
     result: subprocess.CompletedProcess[str]
     fired: bool
 
 
 @cache
-def missing_strace() -> str:
+def missing_injection() -> str:
     """Why faults can't be injected on this machine; empty if they can."""
-    if shutil.which("strace") is None:
-        return "strace is not installed"
-    probe = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True, check=False)
-    return "" if probe.returncode == 0 else "strace may not trace here (ptrace is forbidden)"
+    if wrong_machine():
+        return wrong_machine()
+    code = "from tests.store.traced import watch_own_calls; watch_own_calls([74])"
+    probe = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    return "" if probe.returncode == 0 else "the kernel doesn't let system calls be watched here"
 
 
 def kill_points(
-    command: Sequence[str],
+    program: Program,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
     touching: Path,
     prepare: Callable[[], None],
     calls: Sequence[str] = CHANGING,
 ) -> Iterator[FaultPoint]:
-    """Kill a command (SIGKILL) right before each call that touches a folder; yields after each death.
+    """Kill a program (SIGKILL) right before each call that touches a folder; yields after each death.
 
     Args:
-        command: What to run; it must succeed when undisturbed.
+        program: What to run; it must succeed when undisturbed.
+        arguments: Its arguments.
         environment: Its whole environment.
         touching: The folder.
         prepare: Brings the world back to how it was before the first run; called before every run.
         calls: The kinds of calls.
     """
-    return _fault_points("signal=SIGKILL", command, environment, touching=touching, prepare=prepare, calls=calls)
+    return _fault_points(0, program, arguments, environment, touching=touching, prepare=prepare, calls=calls)
 
 
 def error_points(
     error: str,
-    command: Sequence[str],
+    program: Program,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
     touching: Path,
@@ -104,67 +106,115 @@ def error_points(
     calls: Sequence[str],
 ) -> Iterator[FaultPoint]:
     """Make each call that touches a folder fail with an error (`ENOSPC`); arguments as of `kill_points`."""
-    return _fault_points(f"error={error}", command, environment, touching=touching, prepare=prepare, calls=calls)
+    number = getattr(errno, error)
+    return _fault_points(number, program, arguments, environment, touching=touching, prepare=prepare, calls=calls)
 
 
 def list_calls(
-    command: Sequence[str],
+    program: Program,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
     touching: Path,
     calls: Sequence[str] = CHANGING,
-) -> list[tuple[str, int, str]]:
-    """Run a command undisturbed and list its calls that touch a folder: kind, number in its thread, text."""
-    with TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        _run(command, environment, log, calls, []).check_returncode()
-        counts: Counter[tuple[str, str]] = Counter()
-        found: dict[tuple[str, int], str] = {}
-        for line in log.read_text(errors="replace").splitlines():
-            match = _CALL.match(line)
-            if match is None:
-                continue
-            counts[match["thread"], match["name"]] += 1
-            if str(touching) in match["rest"]:
-                found.setdefault((match["name"], counts[match["thread"], match["name"]]), match["rest"])
-        return [(name, nth, text) for (name, nth), text in found.items()]
+) -> list[WatchedCall]:
+    """Run a program undisturbed and list its calls that touch a folder."""
+    with _server(program) as server:
+        return _undisturbed(server, arguments, environment, touching=touching, calls=calls)
+
+
+def _undisturbed(
+    server: socket.socket,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    touching: Path,
+    calls: Sequence[str],
+) -> list[WatchedCall]:
+    made: list[WatchedCall] = []
+    _run(server, arguments, environment, calls, _Fault(nth=0, error=0, touching=touching, made=made)).check_returncode()
+    return made
 
 
 def _fault_points(
-    fault: str,
-    command: Sequence[str],
+    error: int,
+    program: Program,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
     touching: Path,
     prepare: Callable[[], None],
     calls: Sequence[str],
 ) -> Iterator[FaultPoint]:
-    prepare()
-    for call, nth, text in list_calls(command, environment, touching=touching, calls=calls):
+    with _server(program) as server:
         prepare()
-        with TemporaryDirectory() as folder:
-            log = Path(folder) / "log"
-            inject = ["-e", f"inject={call}:{fault}:when={nth}"]
-            result = _run(command, environment, log, calls, inject)
-            fired = "INJECTED" in log.read_text(errors="replace") or result.returncode < 0
-        yield FaultPoint(call=call, nth=nth, text=text, result=result, fired=fired)
+        expected = _undisturbed(server, arguments, environment, touching=touching, calls=calls)
+        for nth, call in enumerate(expected, 1):
+            prepare()
+            fault = _Fault(nth=nth, error=error, touching=touching, made=[])
+            result = _run(server, arguments, environment, calls, fault)
+            fired = len(fault.made) >= nth
+            yield FaultPoint(nth=nth, call=fault.made[nth - 1] if fired else call, result=result, fired=fired)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """A fault at the `nth` call (none: 0) that touches a folder: an `errno`, or 0 for death; `made` are the calls."""
+
+    nth: int
+    error: int
+    touching: Path
+    made: list[WatchedCall]
+
+    def hits(self, call: WatchedCall) -> bool:
+        if not call.touches(self.touching):
+            return False
+        self.made.append(call)
+        return len(self.made) == self.nth
+
+
+@contextmanager
+def _server(program: Program) -> Iterator[socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Without writing bytecode, so that each run makes the same calls.
+    command = [sys.executable, "-B", "-m", "tests.store.traced", str(theirs.fileno()), program.package, program.module]
+    environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    with ours, subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        try:
+            yield ours
+        finally:
+            ours.close()  # it ends when nobody is left to ask it
+            process.wait()
 
 
 def _run(
-    command: Sequence[str],
+    server: socket.socket,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
-    log: Path,
     calls: Sequence[str],
-    inject: Sequence[str],
+    fault: _Fault,
 ) -> subprocess.CompletedProcess[str]:
-    # Without --seccomp-bpf, under which strace 6.1 silently injects no signals.
-    # `-y` names the file behind each descriptor; `?` skips calls that this architecture doesn't have.
-    trace = "trace=" + ",".join(f"?{call}" for call in calls)
-    options = ["-f", "-qq", "-y", "-s", "0", "-o", str(log), "-e", trace, "-e", "signal=none"]
-    return subprocess.run(
-        ["strace", *options, *inject, "--", *command],
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "calls": [KINDS[call].number for call in calls],
+            "folder": name,
+        }
+        server.send(json.dumps(request).encode())
+        first, descriptors, _, _ = socket.recv_fds(server, 100, 1)
+        if not descriptors:
+            raise RuntimeError(f"The traced process did not start: {(folder / 'err').read_text()}")
+        with Listener(descriptors[0]) as listener:
+            for call in listener.calls(calls):
+                if not fault.hits(call):
+                    listener.let(call)
+                elif fault.error:
+                    listener.fail(call, fault.error)
+                else:
+                    os.killpg(int(first), signal.SIGKILL)
+        status = int(server.recv(100))
+        said = [(folder / name).read_text() for name in ("out", "err")]
+    return subprocess.CompletedProcess(list(arguments), status, *said)

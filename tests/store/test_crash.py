@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -12,18 +11,17 @@ import pytest
 from envcap.store import open_store
 from envcap.store.care import check_store
 from tests.store.child import KEY, VERBS
-from tests.store.crash import CHANGING, FaultPoint, error_points, kill_points, list_calls, missing_strace
+from tests.store.crash import CHANGING, FaultPoint, Program, error_points, kill_points, list_calls, missing_injection
 
-pytestmark = pytest.mark.skipif(bool(missing_strace()), reason=missing_strace() or "strace works here")
+pytestmark = pytest.mark.skipif(bool(missing_injection()), reason=missing_injection() or "faults can be injected")
 
-CHILD = Path(__file__).parent / "child.py"
-ENVIRONMENT = {"PYTHONPATH": str(Path.cwd()), "PATH": os.defpath}
+CHILD = Program(module="tests.store.child", package="envcap.store")
+ENVIRONMENT = {"PATH": os.defpath}
 COMMITTING = ("fsync", "rename", "renameat", "renameat2")
 
 
-def command(root: Path) -> list[str]:
-    # Without writing bytecode, so that each run makes the same calls.
-    return [sys.executable, "-B", str(CHILD), str(root), "build"]
+def building(root: Path) -> list[str]:
+    return [str(root), "build"]
 
 
 def reset(root: Path) -> Callable[[], None]:
@@ -61,18 +59,14 @@ def assert_told_on_one_line(root: Path, point: FaultPoint, error: str) -> None:
 
 def test_objects_are_synced_before_they_are_named_and_names_before_results(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    calls = [
-        (name, text)
-        for name, _, text in list_calls(command(root), ENVIRONMENT, touching=root)
-        if name.startswith(("fsync", "rename"))
-    ]
-    renames = [at for at, (name, text) in enumerate(calls) if name.startswith("rename")]
+    calls = list_calls(CHILD, building(root), ENVIRONMENT, touching=root, calls=COMMITTING)
+    renames = [at for at, call in enumerate(calls) if call.name.startswith("rename")]
     assert len(renames) == 5  # VERSION, three objects, one result
     for at in renames:
-        source, target = (Path(part.strip('"')) for part in calls[at][1].partition(")")[0].split(", "))
-        assert f"<{source}>" in calls[at - 1][1]
-        assert f"<{target.parent}>" in calls[at + 1][1]
-    assert "/actions/" in calls[renames[-1]][1]
+        source, target = calls[at].paths
+        assert (calls[at - 1].name, calls[at - 1].paths) == ("fsync", (source,))
+        assert (calls[at + 1].name, calls[at + 1].paths) == ("fsync", (str(Path(target).parent),))
+    assert "/actions/" in calls[renames[-1]].paths[1]
 
 
 def test_a_run_killed_at_any_commit_step_is_completed_by_the_next(tmp_path: Path) -> None:
@@ -80,7 +74,7 @@ def test_a_run_killed_at_any_commit_step_is_completed_by_the_next(tmp_path: Path
     points = list(
         check_each(
             root,
-            kill_points(command(root), ENVIRONMENT, touching=root, prepare=reset(root), calls=COMMITTING),
+            kill_points(CHILD, building(root), ENVIRONMENT, touching=root, prepare=reset(root), calls=COMMITTING),
         )
     )
     assert len(points) >= 20
@@ -99,7 +93,7 @@ def test_a_run_killed_at_any_call_is_completed_by_the_next(
     tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     root = tmp_path / "store"
-    points = list(check_each(root, kill_points(command(root), ENVIRONMENT, touching=root, prepare=reset(root))))
+    points = list(check_each(root, kill_points(CHILD, building(root), ENVIRONMENT, touching=root, prepare=reset(root))))
     assert len(points) >= 70
     assert {point.result.returncode for point in points} == {-9}
     record_testsuite_property("kill points recovered", len(points))
@@ -140,7 +134,9 @@ def test_any_call_failing_in_any_way_is_one_line_and_leaves_the_store_sound(
 
 def check_errors(root: Path, error: str, calls: tuple[str, ...]) -> int:
     count = 0
-    for point in error_points(error, command(root), ENVIRONMENT, touching=root, prepare=reset(root), calls=calls):
+    for point in error_points(
+        error, CHILD, building(root), ENVIRONMENT, touching=root, prepare=reset(root), calls=calls
+    ):
         assert point.fired, point
         if error != "EINTR" or point.result.returncode:
             assert_told_on_one_line(root, point, error)
