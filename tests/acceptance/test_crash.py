@@ -15,7 +15,8 @@ from envcap.blobs import kept_hashes, open_lock
 from envcap.oci.contents import open_image
 from envcap.verify import check_integrity
 from tests.flow import Flow, make_flow
-from tests.store.crash import FaultPoint, Program, kill_points, missing_injection
+from tests.store.crash import FaultPoint, kill_points, missing_injection
+from tests.store.launch import Program
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ NAMING = ("rename", "renameat", "renameat2", "link", "linkat")
 COMMITTING = ("fsync", "fdatasync", *NAMING)
 PUBLISHING = (*COMMITTING, "mkdir", "rmdir", "unlink", "unlinkat", "chmod", "fchmod")
 
-ENVCAP = Program(module="envcap", package="envcap")
+ENVCAP = Program(module="envcap", loaded="envcap")
 
 needs_injection = pytest.mark.skipif(bool(missing_injection()), reason=missing_injection() or "faults can be injected")
 

@@ -12,38 +12,18 @@ The kernel stops only the calls that are asked for, until we have looked at them
 """
 
 import errno
-import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tests.store.system_calls import KINDS, Listener, WatchedCall, wrong_machine
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.store.launch import ROOT, Launcher, Program, launch
+from tests.store.system_calls import KINDS, WatchedCall, wrong_machine
 
 CHANGING = tuple(name for name in KINDS if name not in {"fstat", "getdents64", "newfstatat", "read"})
 """Calls that change a file system, or are the last chance before one that does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What to run.
-
-    Attributes:
-        module: A module, run as `python -m` would.
-        package: What is loaded before, with all its modules.
-    """
-
-    module: str
-    package: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +99,12 @@ def list_calls(
     calls: Sequence[str] = CHANGING,
 ) -> list[WatchedCall]:
     """Run a program undisturbed and list its calls that touch a folder."""
-    with _server(program) as server:
-        return _undisturbed(server, arguments, environment, touching=touching, calls=calls)
+    with launch(program) as launcher:
+        return _undisturbed(launcher, arguments, environment, touching=touching, calls=calls)
 
 
 def _undisturbed(
-    server: socket.socket,
+    launcher: Launcher,
     arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
@@ -132,7 +112,9 @@ def _undisturbed(
     calls: Sequence[str],
 ) -> list[WatchedCall]:
     made: list[WatchedCall] = []
-    _run(server, arguments, environment, calls, _Fault(nth=0, error=0, touching=touching, made=made)).check_returncode()
+    _run(
+        launcher, arguments, environment, calls, _Fault(nth=0, error=0, touching=touching, made=made)
+    ).check_returncode()
     return made
 
 
@@ -146,13 +128,13 @@ def _fault_points(
     prepare: Callable[[], None],
     calls: Sequence[str],
 ) -> Iterator[FaultPoint]:
-    with _server(program) as server:
+    with launch(program) as launcher:
         prepare()
-        expected = _undisturbed(server, arguments, environment, touching=touching, calls=calls)
+        expected = _undisturbed(launcher, arguments, environment, touching=touching, calls=calls)
         for nth, call in enumerate(expected, 1):
             prepare()
             fault = _Fault(nth=nth, error=error, touching=touching, made=[])
-            result = _run(server, arguments, environment, calls, fault)
+            result = _run(launcher, arguments, environment, calls, fault)
             fired = len(fault.made) >= nth
             yield FaultPoint(nth=nth, call=fault.made[nth - 1] if fired else call, result=result, fired=fired)
 
@@ -173,48 +155,19 @@ class _Fault:
         return len(self.made) == self.nth
 
 
-@contextmanager
-def _server(program: Program) -> Iterator[socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # Without writing bytecode, so that each run makes the same calls.
-    command = [sys.executable, "-B", "-m", "tests.store.traced", str(theirs.fileno()), program.package, program.module]
-    environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
-    with ours, subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[theirs.fileno()]) as process:
-        theirs.close()
-        try:
-            yield ours
-        finally:
-            ours.close()  # it ends when nobody is left to ask it
-            process.wait()
-
-
 def _run(
-    server: socket.socket,
+    launcher: Launcher,
     arguments: Sequence[str],
     environment: Mapping[str, str],
     calls: Sequence[str],
     fault: _Fault,
 ) -> subprocess.CompletedProcess[str]:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        request = {
-            "arguments": list(arguments),
-            "environment": dict(environment),
-            "calls": [KINDS[call].number for call in calls],
-            "folder": name,
-        }
-        server.send(json.dumps(request).encode())
-        first, descriptors, _, _ = socket.recv_fds(server, 100, 1)
-        if not descriptors:
-            raise RuntimeError(f"The traced process did not start: {(folder / 'err').read_text()}")
-        with Listener(descriptors[0]) as listener:
-            for call in listener.calls(calls):
-                if not fault.hits(call):
-                    listener.let(call)
-                elif fault.error:
-                    listener.fail(call, fault.error)
-                else:
-                    os.killpg(int(first), signal.SIGKILL)
-        status = int(server.recv(100))
-        said = [(folder / name).read_text() for name in ("out", "err")]
-    return subprocess.CompletedProcess(list(arguments), status, *said)
+    with launcher.start(arguments, environment, calls=calls) as running:
+        for call in running.listener.calls(calls):
+            if not fault.hits(call):
+                running.listener.let(call)
+            elif fault.error:
+                running.listener.fail(call, fault.error)
+            else:
+                running.kill()
+        return running.result()

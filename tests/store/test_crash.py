@@ -11,11 +11,12 @@ import pytest
 from envcap.store import open_store
 from envcap.store.care import check_store
 from tests.store.child import KEY, VERBS
-from tests.store.crash import CHANGING, FaultPoint, Program, error_points, kill_points, list_calls, missing_injection
+from tests.store.crash import CHANGING, FaultPoint, error_points, kill_points, list_calls, missing_injection
+from tests.store.launch import Program
 
 pytestmark = pytest.mark.skipif(bool(missing_injection()), reason=missing_injection() or "faults can be injected")
 
-CHILD = Program(module="tests.store.child", package="envcap.store")
+CHILD = Program(module="tests.store.child", loaded="envcap.store")
 ENVIRONMENT = {"PATH": os.defpath}
 COMMITTING = ("fsync", "rename", "renameat", "renameat2")
 

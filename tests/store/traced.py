@@ -1,6 +1,6 @@
 """A process that forks one child per request, each of which runs a module as `python -m` would, under watch.
 
-Started as `python -B -m tests.store.traced SOCKET PACKAGE MODULE`: it loads the package with all its modules once, so
+Started as `python -B -m tests.store.traced SOCKET LOADED MODULE`: it loads a package with all its modules once, so
 that a child need not, and then takes requests from the socket, each a datagram of JSON. A child has the kernel ask
 before each of the system calls that the request lists (seccomp's user notification), and sends the descriptor on which
 it asks; when the child has ended, its exit status follows.
@@ -52,14 +52,14 @@ def watch_own_calls(numbers: list[int]) -> int:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def load_all(package: str) -> None:
-    """Import a package and its modules, but for programs: those run when they are imported."""
-    root = importlib.import_module(package)
-    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+def load_all(name: str) -> None:
+    """Import a module; of a package all its modules, but for programs: those run when they are imported."""
+    root = importlib.import_module(name)
+    for module in pkgutil.walk_packages(getattr(root, "__path__", ()), f"{name}."):
         if not module.name.endswith(("__main__", "_script")):
             importlib.import_module(module.name)
     if len(list(Path("/proc/self/task").iterdir())) != 1:
-        raise RuntimeError(f"{package} starts threads when it is imported, so this process can't be forked")
+        raise RuntimeError(f"{name} starts threads when it is imported, so this process can't be forked")
 
 
 def serve(requests: socket.socket) -> list[str]:
@@ -91,7 +91,7 @@ def _become(request: dict[str, object], requests: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    number, package, module = sys.argv[1:]
-    load_all(package)
+    number, loaded, module = sys.argv[1:]
+    load_all(loaded)
     sys.argv[1:] = serve(socket.socket(fileno=int(number)))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
