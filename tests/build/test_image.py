@@ -52,7 +52,7 @@ class Materials:
         self.opened.append(layer.what)
         stack.callback(self.left.append, layer.what)
         if self.gate:
-            self.gate.wait(timeout=10)
+            self.gate.wait(timeout=60)
         if layer.what == self.fails:
             raise BuildError(f"{layer.what} is damaged")
         return list(self._rows(layer))

@@ -35,7 +35,7 @@ def test_damaged_or_large_code_gives_nothing(flags: int, size: int) -> None:
 
 @given(st.binary(max_size=300), st.sampled_from([LZ4, ZSTD]), st.integers(0, LARGEST))
 def test_any_bytes_end_in_time(data: bytes, flags: int, size: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
 
     assert len(decode(memoryview(data), flags, size)) <= size
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

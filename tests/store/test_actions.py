@@ -77,7 +77,11 @@ def test_a_key_is_the_hash_of_the_canonical_json() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [2**60, float("nan"), float("inf"), b"bytes", {1: 2}, "\ud800", object()], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [2**60, float("nan"), float("inf"), b"bytes", {1: 2}, "\ud800", object()],
+    ids=["large", "nan", "inf", "bytes", "number as name", "surrogate", "object"],
+)
 def test_inputs_that_have_no_exact_json_are_refused(value: object) -> None:
     with pytest.raises(StoreError, match="input of the action 'layer'"):
         action_key("layer", {"input": value})
