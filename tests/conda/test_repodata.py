@@ -238,6 +238,12 @@ def test_a_server_is_asked_for_one_byte_of_each_archive(channel: Channel, tmp_pa
         assert {row[2] for row in rows(flow).values()} == {""}
 
 
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask servers that fail again at once."""
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
 @pytest.mark.parametrize(
     ("status", "ranges", "said"),
     [(404, True, "does not have it"), (410, True, "does not have it"), (403, True, "answers 403"), (200, False, "")],
@@ -248,6 +254,7 @@ def test_what_a_server_answers_decides(
     status: int,
     ranges: bool,  # noqa: FBT001 - parametrized
     said: str,
+    without_pauses: None,
 ) -> None:
     with serve_channel(channel.root) as server:
         flow = make_world(tmp_path / "world", channel, KEPT, settings={"CONDA_CHANNELS": server.url})
@@ -262,7 +269,9 @@ def test_what_a_server_answers_decides(
         assert (f"fast 3.0 (lab: {said or 'x'}" in taken.err) is bool(said)
 
 
-def test_a_server_that_does_not_answer_is_told_from_one_that_lacks_a_package(channel: Channel, tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_told_from_one_that_lacks_a_package(
+    channel: Channel, tmp_path: Path, without_pauses: None
+) -> None:
     with serve_channel(channel.root) as server:
         pass
     flow = make_world(tmp_path / "world", channel, ("python",), settings={"CONDA_CHANNELS": server.url})
