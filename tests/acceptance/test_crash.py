@@ -20,10 +20,7 @@ from tests.store.launch import Program
 
 pytestmark = pytest.mark.slow
 
-NAMING = ("rename", "renameat", "renameat2", "link", "linkat")
-"""Calls after which something else is seen by others; between two of them only files without a name change."""
-
-COMMITTING = ("fsync", "fdatasync", *NAMING)
+COMMITTING = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat")
 PUBLISHING = (*COMMITTING, "mkdir", "rmdir", "unlink", "unlinkat", "chmod", "fchmod")
 
 ENVCAP = Program(module="envcap", loaded="envcap")
@@ -89,18 +86,18 @@ def test_a_rebuild_killed_at_any_commit_is_completed_by_the_next(
         *("rebuild", small.lock, "--output", tar),
         touching=tmp_path,
         prepare=wiping(store, out),
-        calls=NAMING,
         ENVCAP_STORE=store,
     ):
-        assert point.result.returncode == -9, point
-        killed += 1
+        # Downloads run in several threads: whether one finds what another has made, and saves a call, differs.
+        assert point.result.returncode == (-9 if point.fired else 0), point
+        killed += point.fired
         assert not tar.exists() or tar.read_bytes() == small.tar, point
         flow = small.using(store)
         assert_store_is_sound(flow, point)
         assert flow.run("rebuild", small.lock, "--output", tar).status == 0, point
         assert tar.read_bytes() == small.tar, point
         assert_store_is_sound(flow, point)
-    assert killed >= 30
+    assert killed >= 100
     record_testsuite_property("rebuilds killed and completed", killed)
 
 
@@ -149,8 +146,8 @@ def test_a_killed_bundle_is_not_there_or_whole(small: Small, tmp_path: Path) -> 
         calls=("fsync", "rename", "chmod"),
         ENVCAP_STORE=store,
     ):
-        assert point.result.returncode == -9, point
-        killed += 1
+        assert point.result.returncode == (-9 if point.fired else 0), point
+        killed += point.fired
         assert not path.exists() or path.read_bytes() == reference.read_bytes(), point
         again = small.using(store).run("bundle", small.lock, "-o", path)
         assert again.status == 0, (point, again)
