@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from envcap.blobs import LockFolder
-from envcap.conda_drift import compare_conda
-from envcap.conda_links import know_links, recall_links
-from envcap.conda_modes import know_modes
-from envcap.conda_snapshot import complete_conda
+from envcap.conda_prefix.complete import complete_conda
+from envcap.conda_prefix.drift import compare_conda
+from envcap.conda_prefix.links import know_links, recall_links
+from envcap.conda_prefix.modes import know_modes
 from envcap.drift import (
     Change,
     Kind,
@@ -24,8 +24,9 @@ from envcap.drift import (
 )
 from envcap.environment import Environment
 from envcap.errors import EnvcapError
-from envcap.interpreter_origin import lock_interpreter
-from envcap.live_scan import LivePlace, scan_live
+from envcap.live.interpreter import lock_interpreter
+from envcap.live.scan import LivePlace, scan_live
+from envcap.live.system import pins_of
 from envcap.lock.debian import Pins
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
@@ -40,7 +41,6 @@ from envcap.manifest import (
     unowned_manifest,
 )
 from envcap.scan.stat_index import IndexedHashes, load_index, save_index
-from envcap.system import pins_of
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 

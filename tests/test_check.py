@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from envcap.blobs import open_lock
 from envcap.check import CheckRequest, Drift, check_environment
 from envcap.drift import Change, Kind
-from envcap.live_scan import LivePlace
+from envcap.live.scan import LivePlace
 from envcap.scan.stat_index import SLACK_NS, load_index, save_index
 from tests.flow import OWN_PYTHON, Flow, Wheel, install_wheel, make_flow
 from tests.sources.index_server import Index, serve

@@ -18,7 +18,7 @@ from envcap.cli.virtual import table_of, unmet_here, warn_of_virtual
 from envcap.drift import Change, Kind
 from envcap.errors import DifferenceError, MissingArtifactError, UsageError
 from envcap.gpu.preflight import Preflight
-from envcap.live_scan import LivePlace
+from envcap.live.scan import LivePlace
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
 from envcap.rebuild import choose_platform

@@ -15,7 +15,7 @@ from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
 from envcap.render import columns, counted
 from envcap.scan import find_prefix
-from envcap.snapshot import SnapshotRequest, take_snapshot
+from envcap.snapshot.take import SnapshotRequest, take_snapshot
 from envcap.world import open_world
 
 _SHOWN = 30

@@ -15,8 +15,8 @@ from envcap.gpu.table import gpu_table
 from envcap.gpu.verdict import imagine_machine
 from envcap.gpu.where import WhereRow, where
 from envcap.gpu.words import say_needs, say_preflight
-from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Lockfile
+from envcap.preflight.gpu import preflight, refuses
 from envcap.render import columns, counted, wrap, wrapped_rows
 from envcap.world import Machine
 

@@ -17,16 +17,16 @@ from envcap.cli.talk import Talk, print_data, visible
 from envcap.conda.channel import SUBDIRS, channel_url
 from envcap.conda.listed import Listing
 from envcap.conda.listing import read_listing
-from envcap.conda_import import linked_environment, name_channels, without_scripts, without_session
-from envcap.conda_resolve import Resolved, resolve_environment
 from envcap.errors import LockfileError, UsageError
 from envcap.finding import FindingLevel
-from envcap.import_wheels import take_beside
+from envcap.importing.conda import linked_environment, name_channels, without_scripts, without_session
+from envcap.importing.resolve import Resolved, resolve_environment
+from envcap.importing.wheels import take_beside
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
 from envcap.render import human_size, table
 from envcap.scan.runner import SubprocessRunner
-from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
+from envcap.snapshot.take import Snapshot, SnapshotRequest, take_snapshot
 from envcap.sources.conda_settings import builtin_alias
 from envcap.world import World, open_world
 
@@ -148,8 +148,8 @@ def _linked(text: str, options: ImportOptions, platform: str, world: World, talk
 @contextmanager
 def _wheels(text: str, options: ImportOptions, platform: str, world: World, talk: Talk) -> Iterator[_Prepared]:
     """Install the wheels of a `pylock.toml`."""
-    from envcap.pylock_file import read_pylock  # noqa: PLC0415  # the other formats need none of it
-    from envcap.venv_import import choose_interpreter, wheel_environment  # noqa: PLC0415  # as above
+    from envcap.importing.pylock import read_pylock  # noqa: PLC0415  # the other formats need none of it
+    from envcap.importing.venv import choose_interpreter, wheel_environment  # noqa: PLC0415  # as above
 
     name = options.file.name
     pylock = read_pylock(text, name=name)

@@ -11,7 +11,7 @@ from envcap.errors import EnvcapError
 from envcap.patched import DiffLimits, PatchedFile, compare_patches, group_patches, list_patches
 from envcap.render import counted
 from envcap.scan.hardlinks import MAX_FOLDERS
-from envcap.taint import Taint
+from envcap.snapshot.taint import Taint
 from envcap.world import open_world
 
 SHORT: Final = DiffLimits(files=5, lines=12)

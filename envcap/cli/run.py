@@ -24,11 +24,11 @@ from envcap.gpu.container import ContainerHost, GpuAccess, choose_gpu_access, wi
 from envcap.gpu.model import GpuMachine
 from envcap.gpu.runtimes import wanted_vendors
 from envcap.gpu.words import say_preflight
-from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Lockfile
 from envcap.oci.container_run import ContainerRun, absolute_volume, as_caller, mount_of, run_arguments
 from envcap.oci.engine import ENGINES, Engine, Programs, RealPrograms, find_engine, find_image, load_into
 from envcap.plan import root_of
+from envcap.preflight.gpu import preflight, refuses
 from envcap.rebuild import choose_platform, rebuild_lock
 from envcap.render import human_size
 from envcap.world import Machine, open_world

@@ -28,7 +28,7 @@ from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.patched import PatchedFile, compare_patches, impatient
 from envcap.render import counted, human_size, table
 from envcap.scan import find_prefix
-from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
+from envcap.snapshot.take import Snapshot, SnapshotRequest, take_snapshot
 from envcap.world import World, open_world
 
 _SHOWN = 20

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from envcap.cli.machine import cpu_level
 from envcap.cli.talk import Talk, visible
-from envcap.conda_virtual import Unmet, find_unmet, named, wanted_of_machine, wanted_virtual
 from envcap.lockfile.model import Lockfile, VirtualPackage
+from envcap.preflight.virtual import Unmet, find_unmet, named, wanted_of_machine, wanted_virtual
 from envcap.world import Machine
 
 _PLAIN = frozenset({"__linux", "__unix"})

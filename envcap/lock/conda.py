@@ -232,7 +232,7 @@ def _patches(record: CondaRecord, environment: Environment) -> tuple[tuple[Patch
 
 
 def _is_archives(row: CondaPath, file: InstalledFile, environment: Environment) -> bool:
-    """Tell whether a live file is its package's. Where a symlink leads is asked only of odd ones: `conda_links`."""
+    """Tell whether a live file is its package's. A symlink's target is asked only of odd ones: `conda_prefix.links`."""
     if file.target or row.kind == SOFTLINK:
         return bool(file.target) and row.kind == SOFTLINK and row.target in {None, file.target}
     if row.made_executable:

@@ -9,9 +9,9 @@ from envcap.blobs import open_lock
 from envcap.gpu.model import GpuDevice, GpuMachine
 from envcap.gpu.preflight import Level, Preflight
 from envcap.gpu.table import gpu_table
-from envcap.gpu_preflight import preflight, refuses
 from envcap.lockfile.model import Session
 from envcap.oci.contents import open_image
+from envcap.preflight.gpu import preflight, refuses
 from tests.cli.refusals import check_refusal
 from tests.flow import Flow, Wheel, install_wheel
 from tests.gpu.assemble import KERNEL, container, entry, library

@@ -8,11 +8,11 @@ import pytest
 
 from envcap.blobs import open_lock
 from envcap.conda.virtual import is_cpu_met, is_met, split_virtual
-from envcap.conda_virtual import find_unmet, glibc_findings
 from envcap.errors import LockfileError
 from envcap.lockfile.document import environment_digest, read_lockfile, write_lockfile
 from envcap.lockfile.model import CondaPackage, Lockfile, Session, VirtualPackage
 from envcap.lockfile.virtual import required_virtual
+from envcap.preflight.virtual import find_unmet, glibc_findings
 from envcap.scan.conda_virtual import detect_virtual
 from tests.conda.channel import Channel
 from tests.conda.test_lock import ROW, lock

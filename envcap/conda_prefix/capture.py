@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from envcap.conda.channel import archive_stem, source_name
-from envcap.conda_links import know_links
-from envcap.conda_snapshot import (
+from envcap.conda_prefix.complete import (
     caches_of,
     complete_from_archive,
     complete_from_kept,
@@ -18,6 +17,7 @@ from envcap.conda_snapshot import (
     fetch_conda,
     lack_of,
 )
+from envcap.conda_prefix.links import know_links
 from envcap.environment import CondaRecord, Environment
 from envcap.errors import MissingArtifactError
 from envcap.finding import Finding

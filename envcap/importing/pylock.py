@@ -25,7 +25,7 @@ from envcap.conda.listed import HINT, INSTALL_HINT, ListedWheel, named, sorted_w
 from envcap.digest import is_sha256
 from envcap.environment import InterpreterFacts
 from envcap.errors import LockfileError
-from envcap.import_wheels import python_tags
+from envcap.importing.wheels import python_tags
 from envcap.sources.scrub import scrub_text
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import pytest
 
 from envcap.entry import LiteralContent
 from envcap.errors import EnvcapError, SecretError
-from envcap.kept_secrets import KeptFiles, find_secrets, refuse_secrets
 from envcap.lockfile.model import Artifact, CapturedFile, Package, Patch
 from envcap.secrets.scanner import FoundSecret
+from envcap.snapshot.secrets import KeptFiles, find_secrets, refuse_secrets
 from envcap.store import Store, open_store
 from envcap.wheel.layout import Layout
 from tests.flow import Wheel

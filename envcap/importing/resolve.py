@@ -20,10 +20,10 @@ from envcap.conda.listed import (
     sorted_wheels,
 )
 from envcap.conda.repodata import RepodataRow
-from envcap.conda_snapshot import fetch_conda
+from envcap.conda_prefix.complete import fetch_conda
 from envcap.environment import CondaRecord
 from envcap.errors import EnvcapError, LockfileError, MissingArtifactError
-from envcap.import_wheels import find_wheel, public_url
+from envcap.importing.wheels import find_wheel, public_url
 from envcap.sources.conda_locator import CondaLocator
 from envcap.sources.conda_repodata import find_packages
 from envcap.world import World

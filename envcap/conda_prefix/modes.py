@@ -16,7 +16,7 @@ from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import installed_members
 from envcap.conda.paths import HARDLINK, LIBRARY
-from envcap.conda_snapshot import fetch_conda
+from envcap.conda_prefix.complete import fetch_conda
 from envcap.entry import EntryKind
 from envcap.environment import CondaRecord, Environment, InstalledFile
 from envcap.errors import EnvcapError

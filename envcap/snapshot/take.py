@@ -1,4 +1,4 @@
-"""`snapshot`: a live environment to a lock whose image ID was computed from the live files."""
+"""The verb: scan, prove, capture, pin, and compute the image ID from the live files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,21 +8,19 @@ from packaging.utils import canonicalize_name
 
 from envcap.blobs import BlobBytes
 from envcap.build.image import Prediction, predict_image
-from envcap.conda_capture import capture_conda, edited_by_hand
-from envcap.conda_links import know_links, remember_links
-from envcap.conda_modes import know_modes
-from envcap.conda_snapshot import lock_conda_packages
-from envcap.conda_virtual import glibc_findings
+from envcap.conda_prefix.capture import capture_conda, edited_by_hand
+from envcap.conda_prefix.complete import lock_conda_packages
+from envcap.conda_prefix.links import know_links, remember_links
+from envcap.conda_prefix.modes import know_modes
 from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment
 from envcap.files import FileContent
 from envcap.finding import Finding, FindingLevel
 from envcap.gpu.table import gpu_table
-from envcap.gpu_snapshot import lock_gpu
-from envcap.interpreter_origin import lock_interpreter, origin_of, revision_findings
-from envcap.kept_secrets import KeptFiles, local_files, refuse_secrets
-from envcap.live_scan import LivePlace, scan_live
+from envcap.live.interpreter import lock_interpreter, origin_of, revision_findings
+from envcap.live.scan import LivePlace, scan_live
+from envcap.live.system import pin_system, pins_of
 from envcap.lock.assemble import LockedPackages, lock_packages, newest_upload
 from envcap.lock.blas import find_blas
 from envcap.lock.debian import SystemNeeds
@@ -49,11 +47,13 @@ from envcap.manifest import remember_manifests
 from envcap.materials import ArtifactMaterials, LiveMaterials
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import plan_image
+from envcap.preflight.virtual import glibc_findings
 from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT, RECIPE
 from envcap.scan.stat_index import IndexedHashes, save_index
+from envcap.snapshot.gpu import lock_gpu
+from envcap.snapshot.secrets import KeptFiles, local_files, refuse_secrets
+from envcap.snapshot.taint import Taint, find_conda_taints, find_taints, taint_findings
 from envcap.sources.pip_cache import pip_cache_folder
-from envcap.system import pin_system, pins_of
-from envcap.taint import Taint, find_conda_taints, find_taints, taint_findings
 from envcap.wheel.layout import layout_of
 from envcap.world import Reporter, World
 

@@ -1,7 +1,7 @@
 """Laying the wheels of a `pylock.toml` out as a virtual environment, for a snapshot to be taken of.
 
-As with conda's packages (`conda_import`): each is compared with the hash that the file has, laid out by recipe 1 in a
-folder that is gone when the lock is written, and only the choice of packages gets into the lock.
+As with conda's packages (`conda`): each is compared with the hash that the file has, laid out by recipe 1 in a folder
+that is gone when the lock is written, and only the choice of packages gets into the lock.
 """
 
 import tempfile
@@ -15,14 +15,14 @@ from envcap.build.image import build_image
 from envcap.conda.listed import ListedWheel
 from envcap.environment import InterpreterFacts
 from envcap.errors import EnvcapError, LockfileError, ScanError, UsageError
-from envcap.import_wheels import check_wheel, fetch_wheel
+from envcap.importing.pylock import select_wheels
+from envcap.importing.wheels import check_wheel, fetch_wheel
 from envcap.lockfile.check import check_lockfile
 from envcap.lockfile.model import ImageSettings, Interpreter, LockedEnvironment, Lockfile, Package
 from envcap.materials import ArtifactMaterials
 from envcap.oci.rootfs import write_rootfs
 from envcap.pinned import PinnedArtifacts
 from envcap.plan import EnvironmentLayer, ImagePlan, PackagesLayer
-from envcap.pylock_file import select_wheels
 from envcap.recipe import ENVIRONMENT_ROOT, RECIPE
 from envcap.scan.probe import probe_interpreter
 from envcap.scan.runner import Runner

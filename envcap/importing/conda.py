@@ -1,4 +1,4 @@
-"""`import`: what another tool locked, as an environment that a snapshot can be taken of.
+"""Laying the packages of another tool's list out as a conda environment, for a snapshot to be taken of.
 
 Its packages are fetched, compared with the hashes that the file has, and linked by recipe 1 into a folder that is gone
 when the lock is written. The lock is then found out as for every other environment: nothing of the file but the
@@ -18,11 +18,11 @@ from envcap.archives.conda import open_conda
 from envcap.build.image import build_image
 from envcap.conda.channel import hint_of, source_name
 from envcap.conda.listed import ListedPackage, Listing
-from envcap.conda_snapshot import fetch_conda
+from envcap.conda_prefix.complete import fetch_conda
 from envcap.digest import CHUNK_SIZE, Digest
 from envcap.environment import CondaRecord
 from envcap.errors import LockfileError, MissingArtifactError
-from envcap.import_wheels import check_wheel, fetch_wheel, public_url
+from envcap.importing.wheels import check_wheel, fetch_wheel, public_url
 from envcap.lockfile.check import check_lockfile
 from envcap.lockfile.model import (
     NO_INTERPRETER,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from envcap.conda.listed import ListedWheel
 from envcap.environment import InterpreterFacts
 from envcap.errors import LockfileError
-from envcap.pylock_file import read_pylock, select_wheels
+from envcap.importing.pylock import read_pylock, select_wheels
 
 SHA = "a" * 64
 MACHINE = platform.machine()

@@ -1,4 +1,4 @@
-"""The conda side of a snapshot: records completed from archives where they must be, then locked."""
+"""Conda's packages, from records completed from archives where they must be, to rows of a lock."""
 
 import hashlib
 import tempfile

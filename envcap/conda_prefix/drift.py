@@ -2,7 +2,7 @@
 
 Both sides are rows of a lock: the locked ones, and those that a snapshot would write now. A file is compared by way of
 its patch, which it has if, and only if, it is not what its package's archive holds. Of a link that can't always be
-told (`conda_links`); then it is no change, and its package is named as not compared in whole.
+told (`links`); then it is no change, and its package is named as not compared in whole.
 """
 
 from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ from envcap.archives.access import FileReader
 from envcap.archives.conda import open_conda
 from envcap.build.conda import archive_paths
 from envcap.conda.paths import HARDLINK, SOFTLINK, TARGET_HASH
-from envcap.conda_snapshot import fetch_conda
+from envcap.conda_prefix.complete import fetch_conda
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment
 from envcap.errors import EnvcapError

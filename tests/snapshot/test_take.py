@@ -11,12 +11,12 @@ from envcap.blobs import kept_hashes, open_lock
 from envcap.environment import EntryPoint, InterpreterFacts, OsPackage
 from envcap.errors import ScanError
 from envcap.finding import FindingLevel
-from envcap.live_scan import check_platform
+from envcap.live.scan import check_platform
+from envcap.live.system import find_foreign_packages
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lockfile.model import Lockfile
 from envcap.scan import SubprocessRunner, scan_environment
-from envcap.snapshot import Snapshot, SnapshotRequest, take_snapshot
-from envcap.system import find_foreign_packages
+from envcap.snapshot.take import Snapshot, SnapshotRequest, take_snapshot
 from tests.flow import Flow, Wheel, install_wheel, make_flow
 from tests.interpreter.fakes import build_python
 from tests.worlds import Quiet, world_of

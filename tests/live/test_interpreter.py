@@ -1,7 +1,7 @@
 """What is said of an interpreter once the OS packages are pinned."""
 
 from envcap.interpreter import CapturedInterpreter, DebianInterpreter
-from envcap.interpreter_origin import revision_findings
+from envcap.live.interpreter import revision_findings
 from envcap.lockfile.model import SystemPackage
 
 LIVE = DebianInterpreter(

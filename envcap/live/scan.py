@@ -10,6 +10,7 @@ from pathlib import Path
 from envcap.environment import Environment, InterpreterFacts
 from envcap.errors import ScanError
 from envcap.finding import Finding
+from envcap.live.system import find_foreign_packages
 from envcap.lock.conda import check_without_python
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lock.pypi import PLATFORMS, platform_of
@@ -21,7 +22,6 @@ from envcap.scan.git import add_checkouts, git_environ
 from envcap.scan.hashing import HashTree, hash_tree
 from envcap.scan.outside_elf import add_outside_elf
 from envcap.scan.runner import SubprocessRunner
-from envcap.system import find_foreign_packages
 from envcap.world import World
 
 
