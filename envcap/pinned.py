@@ -15,12 +15,12 @@ from envcap.interpreter.table import SOURCE as STANDALONE
 from envcap.lock.debian_deb import OpenDeb
 from envcap.lockfile.model import Artifact, CondaPackage, Source, SystemPackage
 from envcap.plan import CondaLayer, InterpreterLayer, LayerPlan, PackagesLayer, SystemLayer, artifact_of
+from envcap.secrets.urls import scrub_url
 from envcap.sources.conda_locator import CONDA_CHANNEL, CondaLocator, conda_artifact
 from envcap.sources.debian_locator import fetch_deb, locate_deb
 from envcap.sources.fetch import SIMPLE_INDEX, Fetcher
 from envcap.sources.index import IndexReader
 from envcap.sources.locate import FilePlace, Locator, Refusal, SimpleLocator
-from envcap.sources.scrub import scrub_url
 from envcap.world import World
 
 _DOWNLOADS = 8

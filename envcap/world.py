@@ -16,13 +16,13 @@ from envcap.errors import SourceError, StoreError
 from envcap.finding import Finding
 from envcap.gpu.model import GpuMachine
 from envcap.interpreter import find_python_mirror
+from envcap.secrets.urls import scrub_url
 from envcap.sources.conda_settings import CondaSettings, find_conda_settings
 from envcap.sources.debian_archive import DebianAccess
 from envcap.sources.debian_settings import DebianMirrors, find_debian_mirrors
 from envcap.sources.debian_signature import run_command
 from envcap.sources.debian_transport import MirrorTransport, Transport
 from envcap.sources.http import OFFLINE_HINT, Session
-from envcap.sources.scrub import scrub_url
 from envcap.sources.settings import find_index_settings
 from envcap.store import Store, open_store
 from envcap.store.actions import action_key

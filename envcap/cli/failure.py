@@ -38,7 +38,7 @@ def _show_trace(error: Exception) -> None:
 
 
 def _without_secrets(text: str) -> str:
-    from envcap.sources.scrub import scrub_text  # noqa: PLC0415  # only for a mistake
+    from envcap.secrets.urls import scrub_text  # noqa: PLC0415  # only for a mistake
 
     return scrub_text(text)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from envcap.errors import SourceError
+from envcap.secrets.urls import scrub_url
 from envcap.sources.http import Session
 from envcap.sources.location import path_of_file_url
-from envcap.sources.scrub import scrub_url
 
 _ABSENT: Final = frozenset({404, 410})
 _OK: Final = 200

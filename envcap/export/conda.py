@@ -18,7 +18,7 @@ from envcap.errors import BuildError
 from envcap.export.selection import REDACTIONS
 from envcap.finding import Finding
 from envcap.lockfile.model import CondaPackage, Lockfile
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 _DEPENDENCY = re.compile(r"(?:[^\s\[]*::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<wanted>.*)\Z")
 # No `$`: conda puts the value of a variable there (conda/ceps#79).

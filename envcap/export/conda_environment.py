@@ -13,7 +13,7 @@ from envcap.export.result import Export
 from envcap.export.selection import Pin, kept_wheel, left_out, select_pins
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CondaPackage, Lockfile
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 
 def export_environment(

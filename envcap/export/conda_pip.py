@@ -11,7 +11,7 @@ from envcap.export.pylock import Locate, clean_url
 from envcap.export.selection import REDACTIONS, Pin, left_out, select_pins
 from envcap.finding import Finding
 from envcap.lockfile.model import Lockfile
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from envcap.export.selection import REDACTIONS, Pin, kept_wheel, left_out, selec
 from envcap.finding import Finding
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Artifact, Interpreter, Lockfile
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 _MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 

@@ -26,7 +26,7 @@ from envcap.digest import is_sha256
 from envcap.environment import InterpreterFacts
 from envcap.errors import LockfileError
 from envcap.importing.wheels import python_tags
-from envcap.sources.scrub import scrub_text
+from envcap.secrets.urls import scrub_text
 
 if TYPE_CHECKING:
     from packaging.markers import Environment

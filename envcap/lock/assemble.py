@@ -16,8 +16,8 @@ from envcap.lock.patches import KeptContent, captured_patches, final_patches, lo
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven
 from envcap.lock.readable import loose_paths
 from envcap.lockfile.model import CAPTURED, Artifact, Package, Patch, Source
+from envcap.secrets.urls import scrub_url
 from envcap.sources.location import DEFAULT_NAME
-from envcap.sources.scrub import scrub_url
 from envcap.wheel.layout import Layout
 from envcap.wheel.scripts import is_generated_script
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from envcap.lockfile.model import CAPTURED, Lockfile, Package
-from envcap.scan.scrub import scrub_url
+from envcap.secrets.urls import scrub_origin
 
 _COMMIT = 7
 """Digits of a commit that git shows too."""
@@ -59,12 +59,12 @@ def _short(commit: str) -> str:
 
 
 def _of(url: str) -> str:
-    return f" of {scrub_url(url)}" if url else ""
+    return f" of {scrub_origin(url)}" if url else ""
 
 
 def _address(package: Package) -> str:
     """Give the address, or the file's name; scrubbed once more, since somebody else may have written the lock."""
     named = [artifact.url for artifact in package.artifacts if artifact.url] or [package.url]
     if named[0]:
-        return scrub_url(named[0])
+        return scrub_origin(named[0])
     return next((artifact.file for artifact in package.artifacts if artifact.source != CAPTURED), "a URL")

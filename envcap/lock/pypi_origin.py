@@ -10,10 +10,10 @@ from envcap.lock.pypi_candidates import file_filter
 from envcap.lock.pypi_result import ProofCache, Unproven
 from envcap.lock.sdist import explains, find_sdist
 from envcap.lockfile.model import SourceArchive
+from envcap.secrets.urls import scrub_url
 from envcap.sources.answer import Meter
 from envcap.sources.http import Session
 from envcap.sources.pip_cache import find_built_wheels
-from envcap.sources.scrub import scrub_url
 from envcap.store.actions import action_key
 
 

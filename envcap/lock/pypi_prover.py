@@ -17,11 +17,11 @@ from envcap.lock.pypi_live import LiveTree
 from envcap.lock.pypi_result import ProofResult, Proven, Unproven, count_differences
 from envcap.lock.pypi_wheel import open_wheel, tail_size
 from envcap.lockfile.model import Artifact
+from envcap.secrets.urls import scrub_url
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.hashing import hash_file
 from envcap.sources.index import IndexReader
 from envcap.sources.location import IndexLocation, ProjectFile
-from envcap.sources.scrub import scrub_url
 from envcap.sources.simple import is_file_name
 
 URL_SOURCE: Final = "url"

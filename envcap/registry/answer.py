@@ -8,7 +8,7 @@ from typing import Final
 
 from envcap.errors import RegistryError
 from envcap.registry.strict_json import JsonError, read_json
-from envcap.sources.scrub import scrub_text
+from envcap.secrets.urls import scrub_text
 
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_ERROR_BODY: Final = 64 << 10

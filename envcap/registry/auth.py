@@ -18,8 +18,8 @@ from envcap.errors import RegistryError
 from envcap.registry.credentials import Login, RegistryLogins
 from envcap.registry.settings import REALMS_VARIABLE
 from envcap.registry.strict_json import JsonError, read_json
+from envcap.secrets.urls import scrub_url
 from envcap.sources.credentials import Origin, origin_of
-from envcap.sources.scrub import scrub_url
 
 _MAX_CHALLENGE: Final = 8192
 _PAIR: Final = re.compile(r'[\s,]*([A-Za-z_-]{1,32})\s*=\s*(?:"([^"\\]*)"|([^\s",]+))')

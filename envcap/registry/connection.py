@@ -22,9 +22,9 @@ from envcap.registry.realm import ask_realm
 from envcap.registry.request import Payload, Request, broken, is_not_tls, raw_chunks, refusal, said
 from envcap.registry.settings import RegistrySettings, is_loopback
 from envcap.registry.transport import make_client
+from envcap.secrets.urls import scrub_url
 from envcap.sources.credentials import Origin, origin_of
 from envcap.sources.guard import check_url, is_inner_host
-from envcap.sources.scrub import scrub_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

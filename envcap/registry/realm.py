@@ -8,9 +8,9 @@ from envcap.errors import RegistryError, SourceError
 from envcap.lazy import lazy_module
 from envcap.registry.answer import TRANSIENT, status_hint
 from envcap.registry.request import describe, raw_chunks
+from envcap.secrets.urls import scrub_url
 from envcap.sources.credentials import origin_of
 from envcap.sources.guard import check_url, is_inner_host
-from envcap.sources.scrub import scrub_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

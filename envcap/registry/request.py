@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from envcap.errors import RegistryError
 from envcap.lazy import lazy_module
 from envcap.registry.answer import TRANSIENT, RegistryAnswerError, read_error_body, status_hint
-from envcap.sources.scrub import scrub_text
+from envcap.secrets.urls import scrub_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

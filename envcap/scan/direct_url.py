@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from envcap.digest import is_sha256
 from envcap.environment import DirectUrl
-from envcap.scan.scrub import scrub_url
+from envcap.secrets.urls import scrub_origin
 
 _WORD = re.compile(r"[A-Za-z0-9._/+@:-]{1,255}\Z")
 
@@ -21,7 +21,7 @@ def parse_direct_url(text: str) -> DirectUrl | None:
     if not isinstance(data, dict) or not isinstance(data.get("url"), str):
         return None
     vcs, folder, archive = (_table(data.get(key)) for key in ("vcs_info", "dir_info", "archive_info"))
-    url, subdirectory = scrub_url(data["url"]), _subdirectory(data.get("subdirectory"))
+    url, subdirectory = scrub_origin(data["url"]), _subdirectory(data.get("subdirectory"))
     if vcs is not None:
         return DirectUrl(
             url=url,

@@ -14,7 +14,7 @@ from envcap.errors import ScanError
 from envcap.scan.editable import is_editable, project_folder
 from envcap.scan.outside import read_file
 from envcap.scan.runner import Runner
-from envcap.scan.scrub import scrub_url
+from envcap.secrets.urls import scrub_origin
 from envcap.wheel.layout import is_bytecode
 
 _TIMEOUT = 20.0
@@ -107,7 +107,7 @@ def public_remote(url: str) -> str:
         url = f"ssh://git@{host}/{path.lstrip('/')}"
     if "://" not in url or url.startswith("file:"):
         return ""
-    return scrub_url(url)
+    return scrub_origin(url)
 
 
 def _remote(folder: Path, *, run: Runner) -> str:

@@ -1,1 +1,1 @@
-"""What looks like a credential: shapes of tokens and keys, and the places where tools keep passwords. Pure."""
+"""What looks like a credential: shapes of tokens and keys, places where tools keep passwords, and URLs. Pure."""

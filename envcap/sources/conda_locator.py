@@ -10,9 +10,9 @@ from urllib.parse import quote
 from envcap.conda.channel import source_name
 from envcap.lockfile.conda_kept import archive_content, archive_name
 from envcap.lockfile.model import CAPTURED, Artifact, CondaPackage
+from envcap.secrets.urls import scrub_url
 from envcap.sources.conda_settings import CondaSettings, builtin_alias
 from envcap.sources.locate import FilePlace, Refusal
-from envcap.sources.scrub import scrub_url
 
 CONDA_CHANNEL: Final = "conda-channel"
 

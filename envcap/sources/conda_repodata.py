@@ -11,8 +11,8 @@ from typing import Final
 from envcap.archives.decompress import decompress
 from envcap.conda.repodata import RepodataRow, find_rows
 from envcap.errors import ArchiveError, MissingArtifactError, SourceError
+from envcap.secrets.urls import scrub_url
 from envcap.sources.debian_transport import Transport
-from envcap.sources.scrub import scrub_url
 
 MAX_COMPRESSED: Final = 512 << 20
 MAX_INDEX: Final = 4 << 30

@@ -10,9 +10,9 @@ from typing import IO, Final, Protocol
 
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
+from envcap.secrets.urls import scrub_url
 from envcap.sources.debian_release import IndexFile, Release
 from envcap.sources.debian_transport import Transport
-from envcap.sources.scrub import scrub_url
 
 _UNPACKED_LIMIT: Final = 2 << 30
 _IN_MEMORY: Final = 1 << 20

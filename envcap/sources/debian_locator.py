@@ -13,9 +13,9 @@ from urllib.parse import quote
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
 from envcap.lockfile.model import Source, SystemPackage
+from envcap.secrets.urls import scrub_url
 from envcap.sources.debian_settings import DebianMirrors
 from envcap.sources.debian_transport import Transport
-from envcap.sources.scrub import scrub_url
 
 
 def locate_deb(package: SystemPackage, *, mirrors: DebianMirrors, sources: Iterable[Source]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Final
 from envcap.digest import is_sha256
 from envcap.errors import MissingArtifactError, SourceError, SystemPackageError
 from envcap.finding import Finding
+from envcap.secrets.urls import scrub_url
 from envcap.sources.debian_settings import DebianMirror
 from envcap.sources.debian_signature import (
     BadSignatureError,
@@ -22,7 +23,6 @@ from envcap.sources.debian_signature import (
     check_detached,
 )
 from envcap.sources.debian_transport import Transport, read_all
-from envcap.sources.scrub import scrub_url
 
 _RELEASE_LIMIT: Final = 8 << 20
 _INDEX_LIMIT: Final = 1 << 30

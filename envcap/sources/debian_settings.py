@@ -15,7 +15,7 @@ from typing import Final
 
 from envcap.errors import SystemPackageError
 from envcap.finding import Finding, FindingLevel
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 MIRROR_VARIABLE: Final = "ENVCAP_DEBIAN_MIRROR"
 SNAPSHOT_VARIABLE: Final = "ENVCAP_DEBIAN_SNAPSHOT"

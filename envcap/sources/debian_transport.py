@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 from envcap.digest import CHUNK_SIZE
 from envcap.errors import MissingArtifactError, SourceError
 from envcap.lazy import lazy_module
+from envcap.secrets.urls import scrub_url
 from envcap.sources.guard import is_inner_host
-from envcap.sources.scrub import scrub_url
 
 if TYPE_CHECKING:
     import httpx

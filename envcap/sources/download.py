@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from envcap.lazy import lazy_module
+from envcap.secrets.urls import scrub_url
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.http import Session, status_error
 from envcap.sources.ranges import IDENTITY
-from envcap.sources.scrub import scrub_url
 
 if TYPE_CHECKING:
     import httpx

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from envcap.secrets.urls import scrub_url
 from envcap.sources.answer import AnswerError
-from envcap.sources.scrub import scrub_url
 
 
 def check_url(url: str, *, known_hosts: Collection[str]) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin, urlsplit
 
 from envcap.lazy import lazy_module
+from envcap.secrets.urls import scrub_text, scrub_url
 from envcap.sources.answer import AnswerError, Meter
 from envcap.sources.client import make_client
 from envcap.sources.credentials import Origin, origin_of
 from envcap.sources.guard import check_url
-from envcap.sources.scrub import scrub_text, scrub_url
 from envcap.sources.settings import IndexSettings
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from packaging.utils import canonicalize_name
 
 from envcap.errors import SourceError
 from envcap.lockfile.model import Artifact
+from envcap.secrets.urls import scrub_url
 from envcap.sources.answer import Meter
 from envcap.sources.index import IndexReader
 from envcap.sources.location import IndexLocation, ProjectFile
-from envcap.sources.scrub import scrub_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from envcap.errors import SourceError
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 
 DEFAULT_NAME: Final = "pypi"
 LOCAL_NAME: Final = "local"

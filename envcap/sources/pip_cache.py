@@ -15,7 +15,7 @@ from envcap.archives.access import FileReader
 from envcap.archives.zip import open_zip
 from envcap.digest import is_sha256
 from envcap.errors import ArchiveError
-from envcap.sources.scrub import scrub_url
+from envcap.secrets.urls import scrub_url
 from envcap.sources.simple import is_file_name
 from envcap.wheel.record import parse_record
 

@@ -11,11 +11,11 @@ from typing import Final
 
 from envcap.errors import UsageError
 from envcap.finding import Finding
+from envcap.secrets.urls import scrub_url
 from envcap.sources.credentials import Credential, Credentials, join_credentials, read_netrc, split_userinfo
 from envcap.sources.location import DEFAULT_NAME, IndexLocation, name_index
 from envcap.sources.pip_settings import read_pip_settings
 from envcap.sources.proxies import Proxies, read_proxies
-from envcap.sources.scrub import scrub_url
 from envcap.sources.tool_settings import ToolSettings
 from envcap.sources.uv_settings import read_uv_settings
 

@@ -10,9 +10,9 @@ from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
 from envcap.digest import is_sha256
+from envcap.secrets.urls import scrub_text
 from envcap.sources.answer import AnswerError
 from envcap.sources.location import IndexLocation, ProjectFile
-from envcap.sources.scrub import scrub_text
 from envcap.sources.simple_html import HtmlPage, parse_html
 
 JSON_TYPE: Final = "application/vnd.pypi.simple.v1+json"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.scan.scrub import REDACTED, scrub_url
+from envcap.secrets.urls import REDACTED, scrub_origin
 
 CANARY = "s3cr3tCanary0123456789"
 HEX = "5ec2e7" * 8
@@ -36,8 +36,8 @@ HEX = "5ec2e7" * 8
     ],
 )
 def test_no_secret_survives(url: str) -> None:
-    assert CANARY not in scrub_url(url)
-    assert HEX not in scrub_url(url)
+    assert CANARY not in scrub_origin(url)
+    assert HEX not in scrub_origin(url)
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_no_secret_survives(url: str) -> None:
     ],
 )
 def test_url_without_secrets_stays_as_it_is(url: str) -> None:
-    assert scrub_url(url) == url
+    assert scrub_origin(url) == url
 
 
 def test_url_that_makes_no_sense_is_redacted_whole() -> None:
-    assert scrub_url("https://[::1") == REDACTED
+    assert scrub_origin("https://[::1") == REDACTED
 
 
 @given(st.text(max_size=80))
 def test_scrubbing_any_text_ends_and_is_stable(text: str) -> None:
-    once = scrub_url(text)
+    once = scrub_origin(text)
 
     assert once.isprintable()
-    assert scrub_url(once) == once
+    assert scrub_origin(once) == once
 
 
 @given(
@@ -77,4 +77,4 @@ def test_scrubbing_any_text_ends_and_is_stable(text: str) -> None:
 def test_password_never_survives(password: str, scheme: str) -> None:
     url = f"{scheme}://me:{password}@example.org/x"
 
-    assert scrub_url(url) == f"{scheme}://example.org/x"
+    assert scrub_origin(url) == f"{scheme}://example.org/x"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envcap.sources.scrub import scrub_text, scrub_url
+from envcap.secrets.urls import scrub_text, scrub_url
 
 CASES = {
     "https://me:canary@example.org/simple": "https://example.org/simple",
