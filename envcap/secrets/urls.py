@@ -8,7 +8,7 @@ Source of the places where secrets hide: notes/security.md, T20 (userinfo, query
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 HIDDEN: Final = "***"
 """Stands where a secret was, in what is told."""
@@ -32,8 +32,11 @@ _SECRET_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}\Z")
+# A token stands for itself: `flask-restful-extended` is none of a key `sk-`, nor an index `pypi-remote-cache` of PyPI.
 _TOKEN: Final = re.compile(
-    r"(?:gh[pousr]_|github_pat_|glpat-|glptt-|pypi-|hf_|xox[abprs]-|sk-|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{12,}|\$\{[^}]*\}"
+    r"(?<![A-Za-z0-9])"
+    r"(?:gh[pousr]_|github_pat_|glpat-|glptt-|pypi-AgE|hf_|xox[abprs]-|sk-|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{12,}"
+    r"|\$\{[^}]*\}"
 )
 _FRAGMENT: Final = re.compile(
     r"(?:(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)(?:&(?:egg|subdirectory|sha256|sha384|sha512)=[^&]*)*\Z"
@@ -50,7 +53,7 @@ def scrub_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        path = _TOKEN_FOLDER.sub(HIDDEN, _CONDA_TOKEN.sub("", parts.path))
+        path = _TOKEN_FOLDER.sub(HIDDEN, _CONDA_TOKEN.sub("", _path(parts)))
         return _printable(urlunsplit((parts.scheme, host, path, "", "")))
     except ValueError:
         return HIDDEN
@@ -79,11 +82,14 @@ def scrub_origin(url: str) -> str:
         return REDACTED
     if parts.scheme == "file":  # a place on this machine, not a request: its path must stay usable
         return urlunsplit(("file", "", parts.path, "", ""))
-    # `https:user:secret@host/x`, without slashes, has no netloc: nothing in front of an @ is trusted.
-    path = parts.path if parts.netloc or "@" not in parts.path else parts.path.rpartition("@")[2]
-    path = _TOKEN_FOLDER.sub(REDACTED, _CONDA_TOKEN.sub(f"/t/{REDACTED}", path))
+    path = _TOKEN_FOLDER.sub(REDACTED, _CONDA_TOKEN.sub(f"/t/{REDACTED}", _path(parts)))
     fragment = parts.fragment if _FRAGMENT.match(parts.fragment) else ""
     return _TOKEN.sub(REDACTED, urlunsplit((parts.scheme, user + host, path, query, fragment)))
+
+
+def _path(parts: SplitResult) -> str:
+    """Give the path. `https:user:secret@host/x`, without slashes, has no host: nothing in front of an @ is trusted."""
+    return parts.path if parts.netloc else parts.path.rpartition("@")[2]
 
 
 def _scrub_query(query: str) -> str:

@@ -17,6 +17,7 @@ CASES = {
         "https://example.org/packages/10/e3/a7f8eea80a9fa8358c1cd89ef489bc03675e69e54ed2982cd6f2a28d8295/six.whl"
     ),
     "https://[broken/canary": "***",
+    "https:me:canary@example.org/simple": "https:///example.org/simple",
 }
 
 
