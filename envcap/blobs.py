@@ -20,6 +20,7 @@ from envcap.errors import LockfileError
 from envcap.lockfile.conda_kept import archive_content
 from envcap.lockfile.document import MAX_TEXT, read_lockfile, write_lockfile
 from envcap.lockfile.model import CAPTURED, Lockfile
+from envcap.staging import new_file, synced_file
 
 LOCK_NAME = "envcap.lock"
 _BLOBS = PurePath("blobs", "sha256")
@@ -136,19 +137,15 @@ def keep_blob(folder: LockFolder, sha256: str, write: BlobBytes) -> None:
         LockfileError: The place is a symlink, or can't be written.
     """
     target = folder.blobs / sha256
-    staging = target.with_name(f".{sha256}.{os.getpid()}")
     for path in (folder.blobs.parent, folder.blobs, target):
         if path.is_symlink():
             raise LockfileError(f"{path} is a symlink (expected none in a lock's folder)", hint="nothing was changed")
     try:
         _make_folders(folder.blobs)
-        _write_blob(staging, sha256, write)
-        staging.replace(target)
+        with new_file(target) as file:
+            _fill(file, sha256, write)
     except OSError as error:
         raise LockfileError(f"{target} can't be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            staging.unlink()
 
 
 def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[str, BlobBytes]]) -> None:
@@ -172,7 +169,8 @@ def write_lock_folder(folder: Path, lockfile: Lockfile, blobs: Iterable[tuple[st
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         for sha256, write in blobs:
             _write_blob(staging / _BLOBS / sha256, sha256, write)
-        _write(staging / LOCK_NAME, text)
+        with synced_file(staging / LOCK_NAME) as file:
+            file.write(text)
         staging.chmod(0o755)
         if folder.exists():
             _update(folder, staging, pinned_hashes(lockfile))
@@ -227,15 +225,11 @@ def rewrite_lock(folder: LockFolder, lockfile: Lockfile) -> None:
     if folder.bundle is not None:
         raise LockfileError(f"{folder.path} is a bundle, which is never changed", hint="make a new one from the lock")
     text = write_lockfile(lockfile).encode()
-    staging = folder.path.with_name(f".{folder.path.name}.{os.getpid()}")
     try:
-        _write(staging, text)
-        staging.replace(folder.path)
+        with new_file(folder.path) as file:
+            file.write(text)
     except OSError as error:
         raise LockfileError(f"{folder.path} can't be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            staging.unlink()
 
 
 def _update(folder: Path, staging: Path, pinned: set[str]) -> None:
@@ -268,23 +262,16 @@ def _write_blob(path: Path, sha256: str, write: BlobBytes) -> None:
     if path.exists():
         return
     _make_folders(path.parent)
-    with path.open("x+b") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        found = Digest.of_file(file)
+    with synced_file(path) as file:
+        _fill(file, sha256, write)
+
+
+def _fill(file: BinaryIO, sha256: str, write: BlobBytes) -> None:
+    write(file)
+    file.seek(0)
+    found = Digest.of_file(file)
     if found.hex != sha256:
         raise LockfileError(
             f"A captured file changed while it was read (expected sha256 {sha256}, found {found.hex})",
             hint="take the snapshot again when nothing writes to the environment",
         )
-    path.chmod(0o644)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o644)

@@ -22,7 +22,7 @@ from envcap.oci.layout import (
     check_tar_place,
     docker_manifest_json,
     file_header,
-    new_file,
+    new_tar,
     write_faults,
 )
 from envcap.ustar import padding, trailer
@@ -80,7 +80,7 @@ def write_bundle(bundle: Bundle, path: Path, *, progress: Progress) -> None:
         StoreError: A blob of the store is missing or damaged.
     """
     check_bundle_place(path)
-    with new_file(path) as file:
+    with new_tar(path) as file:
         stream_bundle(bundle, file, progress=progress)
 
 

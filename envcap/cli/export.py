@@ -1,13 +1,11 @@
 """`envcap export`: a lock in another tool's format, with its captured wheels laid beside it where they are needed."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from envcap.blobs import LockFolder
 from envcap.cli.conda import conda_left_out
@@ -30,6 +28,7 @@ from envcap.lockfile.model import Artifact, Lockfile, Source
 from envcap.rebuild import choose_platform
 from envcap.sources.index import IndexReader
 from envcap.sources.locate import Refusal, SimpleLocator
+from envcap.staging import new_file
 from envcap.world import World, open_world
 
 FILES = {
@@ -198,11 +197,5 @@ def _check_place(path: Path) -> None:
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file that appears whole or not at all, and never through a symlink."""
     _check_place(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            yield cast("BinaryIO", file)
-            os.fchmod(file.fileno(), 0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with new_file(path) as file:
+        yield file

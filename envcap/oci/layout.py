@@ -8,7 +8,6 @@ Source: OCI image-spec, image-layout.md.
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,10 +16,10 @@ from envcap.canonical import canonical_json
 from envcap.digest import Digest
 from envcap.errors import SinkError
 from envcap.oci.image import MEDIA_TYPE_INDEX, Image
+from envcap.staging import new_file
 from envcap.ustar import MAX_OCTAL_SIZE, extended_header, header_block, padding, trailer
 
 LAYOUT = canonical_json({"imageLayoutVersion": "1.0.0"})
-FILE_MODE = 0o644
 _OWN_NAMES = frozenset({"oci-layout", "index.json", "manifest.json", "blobs"})
 
 Progress = Callable[[str, int, int], None]
@@ -102,31 +101,21 @@ def write_tar(image: Image, path: Path, *, tag: str = "", progress: Progress) ->
         StoreError: A blob of the store is damaged.
     """
     check_tar_place(path)
-    with new_file(path) as file:
+    with new_tar(path) as file:
         stream_tar(image, file, tag=tag, progress=progress)
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write; it gets its name last, so that it appears whole or not at all.
+def new_tar(path: Path) -> Iterator[BinaryIO]:
+    """Give a tar to write; it gets its name last, so that it appears whole or not at all.
 
     Raises:
         SinkError: It can't be written.
     """
     with write_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(FILE_MODE)
-            Path(name).rename(path)
-            sync_folder(path.parent)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with new_file(path) as file:
+            yield file
 
 
 def stream_tar(image: Image, file: BinaryIO, *, tag: str, progress: Progress) -> None:
@@ -163,15 +152,6 @@ def file_header(name: str, size: int) -> bytes:
     if size <= MAX_OCTAL_SIZE:
         return header_block(name.encode(), size=size)
     return extended_header([(b"size", b"%d" % size)]) + header_block(name.encode())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

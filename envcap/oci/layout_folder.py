@@ -6,26 +6,23 @@ Source: OCI image-spec, image-layout.md.
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 from envcap.digest import Digest  # noqa: TC001
 from envcap.oci.image import BlobSource, Image, Layer
 from envcap.oci.layout import (
-    FILE_MODE,
     LAYOUT,
     Progress,
     blob_path,
     check_layout_place,
     index_json,
-    sync_folder,
     write_faults,
 )
+from envcap.staging import sync_folder, synced_file
 
 _FOLDER_MODE = 0o755
 _WRITERS = 4
@@ -80,7 +77,7 @@ class NewLayout:
                 "index.json": index_json(image, tag=tag),
             }
             for name, data in files.items():
-                with _new_file(self._staging / name) as file:
+                with synced_file(self._staging / name) as file:
                     file.write(data)
             sync_folder(self._staging / "blobs" / "sha256")
             sync_folder(self._staging)
@@ -89,7 +86,7 @@ class NewLayout:
             sync_folder(self._target.parent)
 
     def _copy(self, layer: Layer) -> None:
-        with _new_file(self._staging / blob_path(layer.digest)) as file:
+        with synced_file(self._staging / blob_path(layer.digest)) as file:
             self._blobs.copy_to(layer.digest, file)
 
 
@@ -121,15 +118,6 @@ def new_layout(folder: Path, blobs: BlobSource) -> Iterator[NewLayout]:
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # gone already, if it was published
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    with path.open("xb") as file:
-        os.fchmod(file.fileno(), FILE_MODE)
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(staging: Path, folder: Path) -> None:

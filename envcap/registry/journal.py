@@ -6,12 +6,11 @@ whoever may push there can use. A file that can't be read is as good as none: th
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Final, Protocol
 
 from envcap.digest import Digest
+from envcap.staging import new_file
 
 _LONGEST: Final = 8192
 
@@ -64,14 +63,8 @@ class FileJournal:
             return
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=".", dir=self._folder)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(place.encode())
-                Path(temporary).rename(self._path(name, digest))
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with new_file(self._path(name, digest), mode=0o600) as file:
+                file.write(place.encode())
 
     def forget(self, name: str, digest: Digest) -> None:
         """Forget an upload."""

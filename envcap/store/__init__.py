@@ -22,12 +22,13 @@ from typing import Final
 
 from envcap.digest import Digest
 from envcap.errors import StoreError
+from envcap.staging import sync_folder
 from envcap.store.actions import ActionCache
 from envcap.store.blobs import ALGORITHM, BlobStore
 from envcap.store.faults import explain_fault, faults_explained, show_path
 from envcap.store.locks import LOCK_NAME, lock_shared, make_lock
 from envcap.store.objects import open_object
-from envcap.store.scratch import FOLDER_MODE, ScratchFile, make_folder, sync_folder
+from envcap.store.scratch import FOLDER_MODE, ScratchFile, make_folder
 
 STORE_VERSION: Final = "1"
 _VERSION_NAME: Final = "VERSION"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from envcap.digest import CHUNK_SIZE
+from envcap.staging import sync_folder
 from envcap.store.faults import faults_explained
 from envcap.store.locks import try_lock
 
@@ -106,15 +107,6 @@ def make_folder(path: Path) -> None:
     """Make a private folder unless it is there; its parent must exist. Raises `OSError`."""
     with suppress(FileExistsError):
         path.mkdir(FOLDER_MODE)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep_scratch(folder: Path, *, now: float) -> int:

@@ -4,13 +4,13 @@ One file for each kind, platform and key: who signs again replaces what they sai
 """
 
 import base64
-import contextlib
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
 from envcap.errors import TrustError
+from envcap.staging import new_file
 from envcap.trust import ATTESTATIONS
 from envcap.trust.claims import KINDS
 from envcap.trust.judge import MAX_ATTESTATIONS, Attestation
@@ -69,21 +69,13 @@ def keep_attestation(lock: Path, name: str, data: bytes) -> Path:
     """
     folder = lock.parent / ATTESTATIONS
     path = folder / name
-    staging = folder / f".{path.name}.{os.getpid()}"
     try:
         folder.mkdir(exist_ok=True)
         _refuse_foreign(folder)
-        with staging.open("xb") as file:
+        with new_file(path) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.chmod(0o644)  # whatever the umask: it is for everybody
-        staging.replace(path)
     except OSError as error:
         raise TrustError(f"{path} can't be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            staging.unlink()
     return path
 
 
