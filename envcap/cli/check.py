@@ -102,7 +102,7 @@ def _check_machine(options: CheckOptions, folder: LockFolder, machine: Machine, 
 
 
 def _machine_table(lockfile: Lockfile, machine: Machine, verdict: Preflight | None) -> dict[str, object]:
-    lacking = table_of(unmet_here(lockfile, machine))
+    lacking = table_of(unmet_here(lockfile, machine) or ())
     return {**({"lacking": lacking} if lacking else {}), **preflight_table(verdict)}
 
 

@@ -22,19 +22,20 @@ def virtual_texts(lockfile: Lockfile) -> tuple[str, str]:
     return "; ".join(asked), ", ".join(had)
 
 
-def unmet_here(lockfile: Lockfile, machine: Machine) -> tuple[Unmet, ...]:
-    """Compare a lock with this machine; a lock that asks nothing of it costs nothing."""
+def unmet_here(lockfile: Lockfile, machine: Machine) -> tuple[Unmet, ...] | None:
+    """Compare a lock with this machine, None if nobody knows what that has; a lock that asks nothing costs nothing."""
     if not wanted_of_machine(lockfile):
         return ()
     found = machine.virtual()
-    return find_unmet(lockfile, found, cpu_level()) if found else ()
+    return find_unmet(lockfile, found, cpu_level()) if found else None
 
 
 def warn_of_virtual(lockfile: Lockfile, machine: Machine, talk: Talk) -> None:
     """Say what this machine lacks for running the image; building it is fine, it may be for another machine."""
-    if wanted_of_machine(lockfile) and not machine.virtual():
+    found = unmet_here(lockfile, machine)
+    if found is None:
         talk.say("What the conda packages ask of a machine was not compared: it takes `pip install 'envcap[conda]'`")
-    for unmet in unmet_here(lockfile, machine):
+    for unmet in found or ():
         talk.warn(visible(_sentence(unmet)))
 
 

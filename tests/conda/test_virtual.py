@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from envcap.blobs import open_lock
+from envcap.cli.talk import Talk
+from envcap.cli.virtual import warn_of_virtual
 from envcap.conda.virtual import is_cpu_met, is_met, split_virtual
 from envcap.errors import LockfileError
 from envcap.lockfile.document import environment_digest, read_lockfile, write_lockfile
@@ -14,6 +16,7 @@ from envcap.lockfile.model import CondaPackage, Lockfile, Session, VirtualPackag
 from envcap.lockfile.virtual import required_virtual
 from envcap.preflight.virtual import find_unmet, glibc_findings
 from envcap.scan.conda_virtual import detect_virtual
+from envcap.world import Machine
 from tests.conda.channel import Channel
 from tests.conda.test_lock import ROW, lock
 from tests.conda.world import make_world
@@ -257,3 +260,20 @@ def test_nothing_is_said_where_nothing_lacks(flow: Flow) -> None:
 
     assert (checked.status, "__" in checked.err) == (0, False)
     assert "lacking" not in json.loads(flow.run("check", flow.lock, flow.prefix, "--json").out)
+
+
+@pytest.mark.parametrize("facts", [{"__linux": "6.1", "__unix": "0"}, {}])
+def test_a_machine_is_asked_once_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, str]
+) -> None:
+    asked: list[int] = []
+
+    def virtual() -> dict[str, str]:
+        asked.append(1)
+        return facts
+
+    machine = Machine(environ={}, home=tmp_path, cwd=tmp_path, store=tmp_path, virtual=virtual)
+    warn_of_virtual(sealed(asking("a", "__cuda >=12")), machine, Talk())
+
+    assert asked == [1]
+    assert ("this machine has none" if facts else "was not compared") in capsys.readouterr().err
