@@ -3,7 +3,6 @@
 import json
 import os
 import platform as machine_platform
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, write_lock_folder
 from envcap.cli.conda import conda_rows
 from envcap.cli.facts import interpreter_words
+from envcap.cli.locks import check_name
 from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.conda.channel import SUBDIRS, channel_url
@@ -30,7 +30,6 @@ from envcap.snapshot.take import Snapshot, SnapshotRequest, take_snapshot
 from envcap.sources.conda_settings import builtin_alias
 from envcap.world import World, open_world
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _LARGEST = 32 << 20
 _PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _SHOWN = 5
@@ -75,10 +74,7 @@ def import_command(options: ImportOptions) -> None:
         EnvcapError: It can't be read, or what it names can't be had; nothing was written.
     """
     talk = Talk()
-    if not _NAME.match(options.name):
-        raise UsageError(
-            f"Unexpected name {options.name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`"
-        )
+    check_name(options.name)
     platform = _PLATFORMS.get(machine_platform.machine(), "")
     if not platform:
         raise UsageError(f"Unexpected machine {machine_platform.machine()!r} (expected {' or '.join(_PLATFORMS)})")

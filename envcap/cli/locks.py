@@ -6,7 +6,8 @@ from pathlib import Path
 from envcap import blobs
 from envcap.blobs import LockFolder
 from envcap.bundle.read import is_bundle, open_bundle
-from envcap.errors import LockfileError
+from envcap.errors import LockfileError, UsageError
+from envcap.lockfile.check import is_lock_name
 
 
 def is_one_registry(reference: Path | str, *others: str) -> bool:
@@ -44,3 +45,14 @@ def open_lock(path: Path, *, store: Path | None = None, offline: bool = False, p
     except LockfileError as error:
         hint = f"{error.hint}, or a reference with a tag: `registry.example.org/lab/ml:2026-11`"
         raise LockfileError(error.message, hint=hint) from None
+
+
+def check_name(name: str) -> None:
+    """Refuse what can't be the name of a lock, before anything is done for it.
+
+    Raises:
+        UsageError: It is too long, or holds another character.
+    """
+    if not is_lock_name(name):
+        expected = "at most 128 letters, digits, `.`, `_` and `-`, with a letter or digit at each end"
+        raise UsageError(f"Unexpected name {name[:100]!r} (expected {expected})", hint="give another with `--name`")

@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 from envcap import blobs
 from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, pinned_hashes, write_lock_folder
+from envcap.cli.locks import check_name
 from envcap.cli.machine import this_machine
 from envcap.cli.registries import open_registry, tell_digest
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.digest import Digest
-from envcap.errors import DifferenceError, LockfileError, UsageError
-from envcap.lockfile.check import is_lock_name
+from envcap.errors import DifferenceError, LockfileError
 from envcap.lockfile.document import environment_digest, write_lockfile
 from envcap.oci.image import Descriptor
 from envcap.registry.connection import Connection
@@ -56,8 +56,8 @@ def pull_command(options: PullOptions) -> None:
         EnvcapError: The registry has none or answers wrongly, or the folder can't be written.
     """
     started = time.monotonic()
-    if options.name and not is_lock_name(options.name):
-        raise UsageError(f"Unexpected name {options.name[:100]!r} (expected letters, digits, `.`, `_` and `-`)")
+    if options.name:
+        check_name(options.name)
     reference = Reference.parse(options.reference)
     talk = Talk()
     machine = this_machine(store=options.store)

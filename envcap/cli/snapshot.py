@@ -13,6 +13,7 @@ from envcap.blobs import LOCK_NAME, check_lock_place, kept_hashes, open_lock, wr
 from envcap.cli.conda import conda_captured, conda_inexact, conda_patched, conda_rows, has_patches
 from envcap.cli.facts import fact_rows, interpreter_words
 from envcap.cli.heap import share_one_heap
+from envcap.cli.locks import check_name
 from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
@@ -22,7 +23,6 @@ from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lock.pypi_result import Proven
 from envcap.lock.unowned_capture import UnownedGroup
-from envcap.lockfile.check import is_lock_name
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import CAPTURED, Lockfile
 from envcap.patched import PatchedFile, compare_patches, impatient
@@ -74,8 +74,7 @@ def snapshot_command(options: SnapshotOptions) -> None:
     place = find_prefix(options.prefix, machine.environ)
     prefix, is_whole = place.prefix, place.kind == "system"
     name = options.name or (place.executable.resolve().name if is_whole and place.executable else _name_of(prefix))
-    if not is_lock_name(name):
-        raise UsageError(f"Unexpected name {name!r} (expected letters, digits, `.`, `_` and `-`)", hint="give `--name`")
+    check_name(name)
     folder = options.output / name
     check_lock_place(folder)
     with open_world(machine, prefix=prefix) as world:

@@ -159,7 +159,7 @@ def store_is_another_folder(flow: Flow) -> Arguments:
         (bad_suite, 1, r"warty"),
         (evil_suite, 1, r"etc"),
         (bad_index, 2, r"Unexpected index 'ftp:"),
-        (bad_name, 2, r"Unexpected name '../../evil' \(expected letters"),
+        (bad_name, 2, r"Unexpected name '../../evil' \(expected at most 128 letters"),
         (empty_environment_name, 2, r"Unexpected name 'a b'"),
         (bad_snapshot_format, 2, r"Unknown format 'poetry' \(expected one of: pylock, requirements, .*\)"),
         (format_of_conda, 1, r"The lock 'world' holds no conda packages \(expected some for the format 'explicit'\)"),

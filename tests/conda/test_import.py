@@ -182,8 +182,9 @@ def test_no_inner_address_of_a_file_is_asked(flow: Flow, tmp_path: Path, host: s
     assert host not in refused.err
 
 
-def test_a_name_that_is_a_path_is_refused(flow: Flow, tmp_path: Path) -> None:
-    refused = flow.run("import", tmp_path / "x", "--name", "../x")
+@pytest.mark.parametrize("name", ["../x", "x-", "x" * 129])
+def test_a_name_that_no_lock_may_have_is_refused_before_the_file_is_read(flow: Flow, tmp_path: Path, name: str) -> None:
+    refused = flow.run("import", tmp_path / "not-there", "--name", name)
 
     assert refused.status == 2
-    assert "Unexpected name '../x'" in refused.err
+    assert f"Unexpected name {name[:100]!r}" in refused.err
