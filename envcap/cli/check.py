@@ -18,7 +18,7 @@ from envcap.cli.virtual import table_of, unmet_here, warn_of_virtual
 from envcap.drift import Change, Kind
 from envcap.errors import DifferenceError, MissingArtifactError, UsageError
 from envcap.gpu.preflight import Preflight
-from envcap.live.scan import LivePlace
+from envcap.live.scan import live_place
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile, Package
 from envcap.rebuild import choose_platform
@@ -63,9 +63,8 @@ def check_command(options: CheckOptions) -> None:
     if options.machine_only or options.gpu or options.driver:
         _check_machine(options, folder, machine, talk)
         return
-    found = find_prefix(options.prefix, machine.environ)
-    prefix, executable = found.prefix, found.executable if found.kind == "system" else None
-    place = LivePlace(prefix=prefix, executable=executable, user_site=options.user_site)
+    place = live_place(find_prefix(options.prefix, machine.environ), user_site=options.user_site)
+    prefix = place.prefix
     request = CheckRequest(place=place, full=options.full, max_unowned=options.max_unowned * 1_000_000)
     with open_world(machine, prefix=prefix, held=folder.held) as world:
         drift = check_environment(folder, request, world, talk, now_ns=time.time_ns())

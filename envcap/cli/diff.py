@@ -11,6 +11,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.difference import Difference, Topic, compare_locks, matters
 from envcap.errors import DifferenceError
+from envcap.live.scan import live_place
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
 from envcap.render import columns, counted
@@ -86,13 +87,8 @@ def _is_environment(path: Path) -> bool:
 
 def _look(path: Path, other: Lockfile | None, options: DiffOptions, talk: Talk) -> Lockfile:
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
-    place = find_prefix(path, machine.environ)
-    request = SnapshotRequest(
-        prefix=place.prefix,
-        name=other.name if other else path.name,
-        previous=other,
-        executable=place.executable if place.kind == "system" else None,
-    )
+    place = live_place(find_prefix(path, machine.environ))
+    request = SnapshotRequest(place=place, name=other.name if other else path.name, previous=other)
     with open_world(machine, prefix=place.prefix) as world:
         return take_snapshot(request, world, talk).lockfile
 

@@ -22,6 +22,7 @@ from envcap.finding import FindingLevel
 from envcap.importing.conda import linked_environment, name_channels, without_scripts, without_session
 from envcap.importing.resolve import Resolved, resolve_environment
 from envcap.importing.wheels import take_beside
+from envcap.live.scan import LivePlace
 from envcap.lockfile.document import environment_digest
 from envcap.lockfile.model import Lockfile
 from envcap.render import human_size, table
@@ -89,11 +90,9 @@ def import_command(options: ImportOptions) -> None:
         with prepare(text, options, platform, plain, talk) as prepared:
             # What was just fetched by the file's addresses need not be asked for by this machine's.
             request = SnapshotRequest(
-                prefix=prepared.prefix,
+                place=LivePlace(prefix=prepared.prefix, user_site=False, build=False),
                 name=options.name,
                 suite=options.suite,
-                user_site=False,
-                build=False,
                 ask_channels=False,
             )
             found = take_snapshot(request, plain, talk)

@@ -19,6 +19,7 @@ from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
 from envcap.errors import DifferenceError, LockfileError, UsageError
 from envcap.finding import Finding, FindingLevel
+from envcap.live.scan import live_place
 from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lock.pypi_result import Proven
@@ -71,25 +72,22 @@ def snapshot_command(options: SnapshotOptions) -> None:
     share_one_heap()
     _check_options(options)
     machine = this_machine(store=options.store, offline=options.offline, index=options.index)
-    place = find_prefix(options.prefix, machine.environ)
-    prefix, is_whole = place.prefix, place.kind == "system"
-    name = options.name or (place.executable.resolve().name if is_whole and place.executable else _name_of(prefix))
+    place = live_place(find_prefix(options.prefix, machine.environ), user_site=options.user_site, build=options.build)
+    prefix = place.prefix
+    name = options.name or (place.executable.resolve().name if place.executable else _name_of(prefix))
     check_name(name)
     folder = options.output / name
     check_lock_place(folder)
     with open_world(machine, prefix=prefix) as world:
         request = SnapshotRequest(
-            prefix=prefix,
+            place=place,
             name=name,
             previous=None if options.refresh_system else _previous(folder, talk),
             suite=options.suite,
             system=options.system,
             max_unowned=options.max_unowned * 1_000_000,
             allow_secret=options.allow_secret,
-            executable=place.executable if is_whole else None,
-            user_site=options.user_site,
             keep=tuple(_inside(prefix, path) for path in options.keep),
-            build=options.build,
             env=options.env,
         )
         found = take_snapshot(request, world, talk)

@@ -21,6 +21,7 @@ from envcap.scan.editable import expand_editables
 from envcap.scan.git import add_checkouts, git_environ
 from envcap.scan.hashing import HashTree, hash_tree
 from envcap.scan.outside_elf import add_outside_elf
+from envcap.scan.prefix import VirtualEnvironment
 from envcap.scan.runner import SubprocessRunner
 from envcap.world import World
 
@@ -40,6 +41,12 @@ class LivePlace:
     executable: Path | None = None
     user_site: bool | None = None
     build: bool = True
+
+
+def live_place(found: VirtualEnvironment, *, user_site: bool | None = None, build: bool = True) -> LivePlace:
+    """Mean an environment that was found; the arguments are those of `LivePlace`."""
+    executable = found.executable if found.kind == "system" else None
+    return LivePlace(prefix=found.prefix, executable=executable, user_site=user_site, build=build)
 
 
 def scan_live(

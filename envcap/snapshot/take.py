@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -63,7 +62,7 @@ class SnapshotRequest:
     """What to capture.
 
     Attributes:
-        prefix: The environment.
+        place: The environment.
         name: Name of the lock.
         previous: The lock that it replaces, whose OS pins are kept; None with `--refresh-system`.
         suite: Debian suite, or empty to choose.
@@ -71,14 +70,11 @@ class SnapshotRequest:
         max_unowned: Bytes of unowned files that are captured at most, in all.
         keep: Unowned files and folders, relative to the prefix, that are captured whatever their kind.
         allow_secret: Files that are kept although they look like credentials, by path relative to the prefix.
-        executable: The interpreter, where a whole Python is captured.
-        user_site: Take the user's own packages or not; None to do as the interpreter would.
-        build: Whether an editable project whose code can't be found may be built, which runs code of it.
         env: Variables for the image: `NAME`, or `NAME=VALUE`.
         ask_channels: Ask conda's channels whether they have the packages, and keep with the lock what none has.
     """
 
-    prefix: Path
+    place: LivePlace
     name: str
     previous: Lockfile | None = None
     suite: str = ""
@@ -86,9 +82,6 @@ class SnapshotRequest:
     max_unowned: int = 50_000_000
     keep: tuple[str, ...] = ()
     allow_secret: tuple[str, ...] = ()
-    executable: Path | None = None
-    user_site: bool | None = None
-    build: bool = True
     env: tuple[str, ...] = ()
     ask_channels: bool = True
 
@@ -225,10 +218,8 @@ def take_snapshot(request: SnapshotRequest, world: World, talk: Reporter) -> Sna
 def _scan(request: SnapshotRequest, world: World, step: Callable[[str, int, int], None]) -> Environment:
     """Scan, reading every file; that the hashes are remembered spares the next check the same work."""
     hashes = IndexedHashes(known={}, started_ns=world.machine.now * 1_000_000_000)
-    place = LivePlace(
-        prefix=request.prefix, executable=request.executable, user_site=request.user_site, build=request.build
-    )
-    environment = scan_live(place, world, step, hashes=hashes, suite=request.suite, pins=pins_of(request.previous))
+    pins = pins_of(request.previous)
+    environment = scan_live(request.place, world, step, hashes=hashes, suite=request.suite, pins=pins)
     save_index(world.store.actions, str(environment.prefix), hashes.fresh)
     return environment
 

@@ -11,7 +11,7 @@ from envcap.blobs import kept_hashes, open_lock
 from envcap.environment import EntryPoint, InterpreterFacts, OsPackage
 from envcap.errors import ScanError
 from envcap.finding import FindingLevel
-from envcap.live.scan import check_platform
+from envcap.live.scan import LivePlace, check_platform
 from envcap.live.system import find_foreign_packages
 from envcap.lock.debian import NO_PINS, Pins
 from envcap.lockfile.model import Lockfile
@@ -25,7 +25,7 @@ POINT = EntryPoint(name="scripted", value="scripted:main")
 
 
 def snapshot(flow: Flow, **fields: object) -> Snapshot:
-    request = SnapshotRequest(prefix=flow.prefix, name="small")
+    request = SnapshotRequest(place=LivePlace(prefix=flow.prefix), name="small")
     with world_of(flow) as world:
         return take_snapshot(replace(request, **fields), world, Quiet())  # type: ignore[arg-type]
 
@@ -49,7 +49,7 @@ def test_every_byte_that_the_lock_calls_captured_is_kept_with_it(flow: Flow, tmp
     (flow.site_packages / "beta.py").write_bytes(b"VALUE = 3\n")
     (flow.prefix / "mine.txt").write_text("mine")
     with world_of(flow) as world:
-        found = take_snapshot(SnapshotRequest(prefix=flow.prefix, name="small"), world, Quiet())
+        found = take_snapshot(SnapshotRequest(place=LivePlace(prefix=flow.prefix), name="small"), world, Quiet())
         expected = kept_hashes(found.lockfile)
         assert {sha256 for sha256, _ in found.kept} == set(expected)
         for number, (sha256, write) in enumerate(found.kept):
@@ -61,7 +61,7 @@ def test_every_byte_that_the_lock_calls_captured_is_kept_with_it(flow: Flow, tmp
 def test_steps_are_told_in_order(flow: Flow) -> None:
     talk = Quiet()
     with world_of(flow) as world:
-        take_snapshot(SnapshotRequest(prefix=flow.prefix, name="small"), world, talk)
+        take_snapshot(SnapshotRequest(place=LivePlace(prefix=flow.prefix), name="small"), world, talk)
     assert talk.steps == ["Scanning", "Proving", "Capturing", "OS packages", "Computing the image ID"]
 
 
