@@ -8,36 +8,23 @@ import json
 import os
 import shutil
 import statistics
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from commands import Measured, StepError, run, settle, tell
 from report import seconds, times, verdict
 from storage import copy_store, forget_layers
-from workplace import Workplace, count_files
+from workplace import Part, count_files
 
 RUNS = 3
 RECORDS = 150
 CONDA_PACK = "conda-pack==0.9.2"
 
 
-@dataclass(slots=True, kw_only=True)
-class CondaBench:
-    """The state of one run.
+class CondaBench(Part):
+    """The same packages as conda's."""
 
-    Attributes:
-        place: Where it happens.
-        facts: For the line below the table.
-    """
-
-    place: Workplace
-    facts: list[str] = field(default_factory=list)
-
-    @property
-    def root(self) -> Path:
-        """Its folder."""
-        return self.place.root / "conda"
+    name = "conda"
 
     @property
     def prefix(self) -> Path:

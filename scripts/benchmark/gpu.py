@@ -6,13 +6,12 @@ It is asked for with `--gpu`: its wheels are 3 GB.
 import json
 import re
 import statistics
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from commands import Measured, run, settle, tell
 from report import seconds, verdict
-from workplace import Workplace, count_files
+from workplace import Part, count_files
 
 RUNS = 3
 PACKAGES = ("torch==2.14.1", "xgboost==3.2.0", "cupy-cuda12x==14.2.0")
@@ -43,22 +42,10 @@ print(len(data) / (time.monotonic() - started))
 """
 
 
-@dataclass(slots=True, kw_only=True)
-class GpuBench:
-    """The state of one run.
+class GpuBench(Part):
+    """A CUDA environment."""
 
-    Attributes:
-        place: Where it happens.
-        facts: For the line below the table.
-    """
-
-    place: Workplace
-    facts: list[str] = field(default_factory=list)
-
-    @property
-    def root(self) -> Path:
-        """Its folder."""
-        return self.place.root / "gpu"
+    name = "gpu"
 
     def prepare(self) -> Path:
         """Make the environment; pip takes wheels that lie on this disk, where it knows of any."""

@@ -10,36 +10,23 @@ import shutil
 import statistics
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from commands import StepError, run, settle, tell
 from engine import find_docker, registry
 from report import seconds, size, times, verdict
-from workplace import Workplace
+from workplace import Part
 
 RUNS = 3
 _WHOLE = 1 << 30
 _PIECE = 100 << 20
 
 
-@dataclass(slots=True, kw_only=True)
-class SharingBench:
-    """The state of one run.
+class SharingBench(Part):
+    """Registries and their clients."""
 
-    Attributes:
-        place: Where it happens.
-        facts: For the line below the table.
-    """
-
-    place: Workplace
-    facts: list[str] = field(default_factory=list)
-
-    @property
-    def root(self) -> Path:
-        """Its folder."""
-        return self.place.root / "sharing"
+    name = "sharing"
 
     @property
     def lock(self) -> Path:

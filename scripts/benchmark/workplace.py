@@ -7,7 +7,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from commands import Measured, StepError, run
 
@@ -120,6 +120,26 @@ class Workplace:
             return tomllib.loads((self.root / locks / "bench" / "envcap.lock").read_text(encoding="utf-8"))
         except OSError:
             raise StepError("needs a snapshot, and there is none") from None
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """A part of a run with a folder of its own.
+
+    Attributes:
+        name: Name of the folder.
+        place: Where it happens.
+        facts: What was measured on, for the line below the table.
+    """
+
+    name: ClassVar[str]
+    place: Workplace
+    facts: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        return self.place.root / self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
