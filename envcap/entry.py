@@ -30,21 +30,6 @@ class Content(Protocol):
         """Yield the bytes in order, in chunks of at most `CHUNK_SIZE`."""
 
 
-class DeflatedContent(Content, Protocol):
-    """Content that lies somewhere as one raw DEFLATE stream (RFC 1951): it can be spliced into a gzip member."""
-
-    @property
-    def crc(self) -> int:
-        """CRC-32 of the uncompressed bytes, as the archive claims; readers check it against the bytes."""
-
-    @property
-    def compressed_size(self) -> int:
-        """Length of the raw stream in bytes."""
-
-    def deflated_chunks(self) -> Iterator[bytes]:
-        """Yield the raw DEFLATE stream in order."""
-
-
 @dataclass(frozen=True, slots=True)
 class LiteralContent:
     """Content held in memory: what envcap itself writes."""

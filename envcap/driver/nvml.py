@@ -15,7 +15,6 @@ from envcap.gpu.model import NVIDIA, GpuDevice, GpuGap
 
 MISMATCH = 18
 """NVML: the libraries are of another version than the kernel module."""
-NOT_LOADED = 9
 LIBRARY_NOT_FOUND = 12
 
 _SCRIPT = Path(__file__).with_name("ask_script.py")

@@ -64,11 +64,6 @@ def _matching(name: str, patterns: tuple[str, ...]) -> int | None:
     return next((index for index, pattern in enumerate(patterns) if fnmatchcase(soname, pattern)), None)
 
 
-def processors_of(generic: str, table: GpuTable) -> tuple[str, ...]:
-    """List the processors that run a generic target of AMD."""
-    return next((row.processors for row in table.generics if row.target == generic), ())
-
-
 def kernel_drivers_for(rocm: str, table: GpuTable) -> tuple[str, ...]:
     """List AMD's kernel drivers that were tested with a version of ROCm, `7.2`, oldest first."""
     return tuple(".".join(map(str, pair.driver)) for pair in table.rocm if rocm in pair.rocm)

@@ -91,15 +91,6 @@ def target_or_none(text: str) -> CudaTarget | AmdTarget | None:
         return None
 
 
-def format_target(target: CudaTarget | AmdTarget) -> str:
-    """Write a target as `parse_target` reads it."""
-    if isinstance(target, AmdTarget):
-        return target.processor + "".join(f":{name}{sign}" for name, sign in target.features)
-    major, minor = target.capability
-    version = "@" + ".".join(map(str, target.isa)) if target.isa else ""
-    return f"{'compute' if target.ptx else 'sm'}_{major}{minor}{target.suffix}{version}"
-
-
 def parse_capability(text: str) -> Version | None:
     """Read a compute capability, (9, 0) of `9.0`; None for anything else."""
     match = _CAPABILITY.fullmatch(text)

@@ -1,4 +1,4 @@
-"""GPU stacks in words that a researcher understands: needs, differences, verdicts. Pure."""
+"""GPU stacks in words that a researcher understands: needs and verdicts. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -94,31 +94,6 @@ def exclusions(stack: GpuStack, table: GpuTable) -> tuple[tuple[str, tuple[str, 
     return tuple((name, tuple(dict.fromkeys(alone[name]))[:_MODELS_SHOWN]) for name in names if name in alone)
 
 
-def diff_words(old: GpuStack, new: GpuStack, table: GpuTable) -> tuple[str, ...]:
-    """Say what differs between two stacks, what matters most first; empty where nothing does.
-
-    Returns:
-        Lines such as `driver floor 525.60 → 580.65` and `cudnn 9.1.0.70 → 9.26.0.51`.
-    """
-    lines = list(_diff_needs(old, new, table))
-    lines += _diff_pairs(
-        {(one.name, ""): one.built_for for one in old.frameworks},
-        {(one.name, ""): one.built_for for one in new.frameworks},
-        "{name} built for",
-    )
-    lines += _diff_pairs(
-        {(one.name, one.provider): one.version for one in old.libraries},
-        {(one.name, one.provider): one.version for one in new.libraries},
-        "{name}",
-    )
-    before, after = ({code.file: code for code in stack.code} for stack in (old, new))
-    lines += [f"GPU code of {file} added" for file in sorted(after.keys() - before.keys())]
-    lines += [f"GPU code of {file} removed" for file in sorted(before.keys() - after.keys())]
-    changed = sorted(file for file in before.keys() & after.keys() if before[file].sets != after[file].sets)
-    lines += [f"GPU code of {file} is for other targets" for file in changed]
-    return tuple(lines)
-
-
 def say_preflight(preflight: Preflight) -> tuple[str, ...]:
     """Say a preflight in lines: each kind of device, its reasons, what is to be said of the machine, the fix."""
     said = [f"{finding.reason}: {finding.words}" for finding in preflight.findings]
@@ -151,43 +126,6 @@ def _say_device(verdict: DeviceVerdict) -> Iterator[str]:
     yield from lines[:_REASONS_SHOWN]
     if len(lines) > _REASONS_SHOWN:
         yield f"  ... and {len(lines) - _REASONS_SHOWN} more (all of them with `--json`)"
-
-
-def _diff_needs(old: GpuStack, new: GpuStack, table: GpuTable) -> Iterator[str]:
-    for subject, title in (
-        (DRIVER, "driver floor"),
-        (CAPABILITY, "compute capability"),
-        (JIT, "driver for PTX"),
-        (AMDGPU, "amdgpu"),
-        (GFX, "AMD GPUs"),
-    ):
-        before, after = (
-            _say_bounds([one for one in stack.needs if one.subject == subject], table) for stack in (old, new)
-        )
-        if before != after:
-            yield f"{title} {before or 'none'} → {after or 'none'}"
-
-
-def _say_bounds(needs: list[GpuNeed], table: GpuTable) -> str:
-    said = []
-    for need in needs:
-        if need.subject == DRIVER:
-            said.append(" to R".join(filter(None, [two_components(need.at_least), need.at_most])))
-        elif need.subject == CAPABILITY:
-            said.append(_say_capability(need, table).removeprefix("a GPU of compute capability "))
-        elif need.subject == JIT:
-            said.append(f"{two_components(need.at_least)} on {say_capabilities(need.one_of, table)}")
-        else:
-            said.append(", ".join(need.one_of))
-    return "; ".join(said)
-
-
-def _diff_pairs(old: dict[tuple[str, str], str], new: dict[tuple[str, str], str], title: str) -> Iterator[str]:
-    """Pair what has one name on both sides, whoever provides it: packages of CUDA change names between majors."""
-    for name in sorted({name for name, _ in old} | {name for name, _ in new}):
-        before, after = (sorted({text for (one, _), text in side.items() if one == name}) for side in (old, new))
-        if before != after:
-            yield f"{title.format(name=name)} {', '.join(before) or 'none'} → {', '.join(after) or 'none'}"
 
 
 def _say_capability(need: GpuNeed, table: GpuTable) -> str:

@@ -30,13 +30,11 @@ class DebianInterpreter:
         package: `python3.11-minimal`.
         version: Debian version, such as `3.11.2-6+deb12u6`.
         architecture: `amd64`.
-        suite_hint: `VERSION_CODENAME` of os-release, such as `bookworm`, or empty.
     """
 
     package: str
     version: str
     architecture: str
-    suite_hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,6 @@ def identify_interpreter(facts: InterpreterFacts, *, os_release: str, dpkg_root:
         package=package["Package"],
         version=package.get("Version", ""),
         architecture=package.get("Architecture", ""),
-        suite_hint=release.get("VERSION_CODENAME", ""),
     )
 
 

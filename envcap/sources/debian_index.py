@@ -57,7 +57,6 @@ class DebianPackage:
         size: Bytes.
         sha256: Hash of the .deb.
         priority: `required`, `important`, `optional`, …
-        essential: Never left out of a Debian system.
         suite: Codename with its pocket.
     """
 
@@ -72,7 +71,6 @@ class DebianPackage:
     size: int
     sha256: str
     priority: str = ""
-    essential: bool = False
     suite: str = ""
 
 
@@ -193,7 +191,6 @@ def read_fields(fields: Mapping[str, str], *, suite: str, name: str) -> DebianPa
         size=int(size),
         sha256=sha256,
         priority=fields.get("Priority", ""),
-        essential=fields.get("Essential") == "yes",
         suite=suite,
     )
 

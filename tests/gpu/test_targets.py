@@ -11,7 +11,6 @@ from envcap.gpu.targets import (
     CudaTarget,
     can_compile,
     format_capability,
-    format_target,
     is_native,
     parse_capability,
     parse_target,
@@ -44,6 +43,15 @@ AMD = st.builds(
     ).map(tuple),
 )
 GENERICS = {"gfx9-4-generic": ("gfx942", "gfx950")}
+
+
+def format_target(target: CudaTarget | AmdTarget) -> str:
+    """Write a target as `parse_target` reads it."""
+    if isinstance(target, AmdTarget):
+        return target.processor + "".join(f":{name}{sign}" for name, sign in target.features)
+    major, minor = target.capability
+    version = "@" + ".".join(map(str, target.isa)) if target.isa else ""
+    return f"{'compute' if target.ptx else 'sm'}_{major}{minor}{target.suffix}{version}"
 
 
 @given(st.one_of(CUDA, PTX, AMD))

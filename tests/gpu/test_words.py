@@ -1,15 +1,12 @@
 """Words: what a researcher reads."""
 
-from dataclasses import replace
-
 import pytest
 
-from envcap.gpu.model import GpuLibrary, GpuMachine, GpuNeed, GpuStack
+from envcap.gpu.model import GpuMachine, GpuNeed, GpuStack
 from envcap.gpu.verdict import judge
-from envcap.gpu.words import diff_words, say_capabilities, say_need, say_needs, say_preflight
+from envcap.gpu.words import say_capabilities, say_need, say_needs, say_preflight
 from tests.gpu.stacks import (
     A100,
-    CUDART_12,
     CUDART_13,
     FAISS,
     FAISS_STACK,
@@ -22,7 +19,6 @@ from tests.gpu.stacks import (
     V100,
     XFORMERS_STACK,
     machine,
-    sets,
     stack,
 )
 
@@ -95,39 +91,6 @@ def test_each_need_has_words(need: GpuNeed, words: str) -> None:
 )
 def test_capabilities_are_ranges_over_those_that_exist(capabilities: tuple[str, ...], words: str) -> None:
     assert say_capabilities(capabilities, TABLE) == words
-
-
-def test_a_difference_is_said_with_what_matters_first() -> None:
-    old = stack(
-        replace(LIBTORCH, sets=sets((476, ["sm_70", "sm_80", "sm_90"]))),
-        libraries=(CUDART_12, GpuLibrary(name="cudnn", version="9.1.0.70", provider="nvidia-cudnn-cu12")),
-    )
-    new = stack(
-        LIBTORCH,
-        FAISS,
-        libraries=(CUDART_13, GpuLibrary(name="cudnn", version="9.26.0.51", provider="nvidia-cudnn-cu13")),
-    )
-    assert diff_words(old, new, TABLE) == (
-        "driver floor 525.60 → 580.65",
-        "compute capability 7.0 to 9.0 → 7.5 to 8.9",
-        "cudart 12.9.79 → 13.2.75",
-        "cudnn 9.1.0.70 → 9.26.0.51",
-        "GPU code of lib/python3.11/site-packages/faiss/_swigfaiss.so added",
-        "GPU code of lib/python3.11/site-packages/torch/lib/libtorch_cuda.so is for other targets",
-    )
-    assert diff_words(new, old, TABLE)[-2] == "GPU code of lib/python3.11/site-packages/faiss/_swigfaiss.so removed"
-
-
-def test_a_stack_that_came_is_told_apart_from_none() -> None:
-    assert diff_words(GpuStack(), FAISS_STACK, TABLE)[:2] == (
-        "driver floor none → 525.60",
-        "compute capability none → 7.0 to 8.9",
-    )
-
-
-@pytest.mark.parametrize("one", [TORCH_STACK, HIP_STACK, XFORMERS_STACK, GpuStack()])
-def test_equal_stacks_differ_in_nothing(one: GpuStack) -> None:
-    assert diff_words(one, one, TABLE) == ()
 
 
 def test_a_preflight_is_said_by_device_with_its_one_fix() -> None:

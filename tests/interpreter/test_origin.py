@@ -47,9 +47,7 @@ def system_python(tmp_path: Path, executable: str = "/usr/bin/python3.11") -> In
 def test_debians_python_is_found_in_either_spelling(tmp_path: Path, listed: str, real: str) -> None:
     root = dpkg(tmp_path / "dpkg", listed)
     origin = identify_interpreter(system_python(tmp_path, real), os_release=DEBIAN, dpkg_root=root)
-    assert origin == DebianInterpreter(
-        package="python3.11-minimal", version="3.11.2-6+deb12u6", architecture="amd64", suite_hint="bookworm"
-    )
+    assert origin == DebianInterpreter(package="python3.11-minimal", version="3.11.2-6+deb12u6", architecture="amd64")
 
 
 def test_a_list_with_an_architecture_finds_that_architectures_stanza(tmp_path: Path) -> None:

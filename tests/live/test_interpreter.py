@@ -4,9 +4,7 @@ from envcap.interpreter import CapturedInterpreter, DebianInterpreter
 from envcap.live.interpreter import revision_findings
 from envcap.lockfile.model import SystemPackage
 
-LIVE = DebianInterpreter(
-    package="python3.11-minimal", version="3.11.2-6+deb12u6", architecture="amd64", suite_hint="bookworm"
-)
+LIVE = DebianInterpreter(package="python3.11-minimal", version="3.11.2-6+deb12u6", architecture="amd64")
 
 
 def pinned(version: str, name: str = "python3.11-minimal") -> SystemPackage:

@@ -23,8 +23,9 @@ from envcap.lockfile.model import SystemPackage
 from envcap.sources.debian_archive import DebianAccess, DebianSuite, open_suite
 from envcap.sources.debian_settings import DebianMirror, DebianMirrors
 from envcap.sources.debian_signature import Runner
-from envcap.sources.debian_table import IndexCache, MemoryCache
+from envcap.sources.debian_table import IndexCache
 from envcap.sources.debian_transport import MirrorTransport
+from tests.sources.index_cache import MemoryCache
 
 NOW = 1_700_000_000
 TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}

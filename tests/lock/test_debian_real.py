@@ -13,8 +13,8 @@ from envcap.lockfile.model import SystemPackage
 from envcap.sources.debian_archive import DebianAccess, open_suite
 from envcap.sources.debian_settings import find_debian_mirrors
 from envcap.sources.debian_signature import run_command
-from envcap.sources.debian_table import MemoryCache
 from envcap.sources.debian_transport import MirrorTransport
+from tests.sources.index_cache import MemoryCache
 
 
 def read_nothing(package: SystemPackage) -> DebFacts:

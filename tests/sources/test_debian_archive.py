@@ -15,9 +15,9 @@ from envcap.errors import MissingArtifactError, SourceError, SystemPackageError
 from envcap.sources.debian_archive import DebianAccess, compare_key, open_suite
 from envcap.sources.debian_release import fetch_release
 from envcap.sources.debian_settings import DebianMirror, DebianMirrors
-from envcap.sources.debian_table import MemoryCache
 from envcap.sources.debian_transport import MirrorTransport
 from tests.lock.debian_archive import NOW, Deb, Machine, Pocket, build_archive, clearsign, no_tools
+from tests.sources.index_cache import MemoryCache
 
 TOOL = Deb(name="tool", version="1:2.0-1", source="tools", depends="libc6 (>= 2)", provides="thing (= 2), other")
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envcap.sources.debian_table import MemoryCache, Table, write_table
+from envcap.sources.debian_table import Table, write_table
 
 KEYS = st.text(st.characters(exclude_characters="\t\n", exclude_categories=["Cs"]), max_size=6)
 VALUES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=6)
@@ -20,9 +20,3 @@ def test_a_table_finds_all_values_of_a_key_and_no_others(rows: list[tuple[str, s
 @given(st.lists(st.tuples(KEYS, VALUES)))
 def test_a_tables_bytes_do_not_depend_on_the_order_of_rows(rows: list[tuple[str, str]]) -> None:
     assert write_table(rows) == write_table(reversed(rows))
-
-
-def test_a_cache_in_memory_recalls_what_was_put() -> None:
-    cache = MemoryCache()
-    cache.put("a", b"x")
-    assert (cache.get("a"), cache.get("b")) == (b"x", None)
