@@ -4,7 +4,6 @@ Every layer is looked up in the action cache by what decides its bytes before an
 to the store in one pass. `build_image` writes blobs, `predict_image` only the digests of the tars.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,18 +12,27 @@ from dataclasses import dataclass
 from functools import partial
 
 from envcap.build.arrange import arrange
-from envcap.build.conda_layer import conda_environment_entries, root_key
+from envcap.build.conda_layer import conda_environment_entries
 from envcap.build.host_driver import refuse_host_driver
-from envcap.build.layer import Compression, FileHash, write_layer
+from envcap.build.known import (
+    Built,
+    environment_key,
+    keep_files,
+    layer_key,
+    list_packages,
+    read_files,
+    recall_layer,
+    remember_layer,
+)
+from envcap.build.layer import Compression, write_layer
 from envcap.build.materials import Materials
 from envcap.build.records import environment_entries
 from envcap.digest import Digest
 from envcap.entry import Entry
 from envcap.oci.image import ConfigSettings, Image, Layer, image_config
 from envcap.plan import CondaLayer, EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
-from envcap.recipe import CONDA_ROOT, RECIPE
+from envcap.recipe import CONDA_ROOT
 from envcap.store import Store
-from envcap.store.actions import action_key
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many steps are done, and how many there are."""
@@ -50,16 +58,6 @@ class Prediction:
     image_id: Digest
     diff_ids: tuple[Digest, ...]
     sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Built:
-    diff_id: Digest
-    digest: Digest | None
-    size: int
-    tar_size: int
-    files: Digest | None
-    """Blob that lists the layer's regular files, empty for all but packages; None for a layer that was taken."""
 
 
 def build_image(
@@ -89,14 +87,14 @@ def build_image(
     """
     layers: list[Layer] = []
 
-    def finished(plan: LayerPlan, row: _Built) -> None:
+    def finished(plan: LayerPlan, row: Built) -> None:
         if row.digest is None:
             raise TypeError(row)
         layers.append(Layer(diff_id=row.diff_id, digest=row.digest, size=row.size, what=plan.what))
         ready(layers[-1])
 
     had = {
-        place: _Built(diff_id=layer.diff_id, digest=layer.digest, size=layer.size, tar_size=0, files=None)
+        place: Built(diff_id=layer.diff_id, digest=layer.digest, size=layer.size, tar_size=0, files=None)
         for place, layer in (taken or {}).items()
     }
     built = _build_layers(plan, materials, store, jobs=jobs, progress=progress, finished=finished, had=had)
@@ -126,15 +124,15 @@ def known_layers(plan: ImagePlan, materials: Materials, store: Store) -> dict[in
 
     The last layer is not among them unless all others are: it is looked up by what the others hold.
     """
-    found: dict[int, _Built] = {}
+    found: dict[int, Built] = {}
     *lower, last = plan.layers
     for place, layer in enumerate(lower):
-        built = _recall(store, _layer_key(layer, plan, materials, blobs=True))
+        built = recall_layer(store, layer_key(layer, plan, materials, blobs=True))
         if built is not None:
             found[place] = built
     if len(found) == len(lower) and isinstance(last, EnvironmentLayer):
         rows = [(layer, found[place]) for place, layer in enumerate(lower)]
-        built = _recall(store, _environment_key(last, rows, plan, blobs=True))
+        built = recall_layer(store, environment_key(last, rows, plan, blobs=True))
         if built is not None:
             found[len(lower)] = built
     return {place: built.diff_id for place, built in found.items()}
@@ -149,7 +147,7 @@ def unknown_layers(
         for place, layer in enumerate(plan.layers)
         if place not in taken
         and not isinstance(layer, EnvironmentLayer)
-        and store.recall(_layer_key(layer, plan, materials, blobs=True)) is None
+        and store.recall(layer_key(layer, plan, materials, blobs=True)) is None
     )
 
 
@@ -177,15 +175,15 @@ def _build_layers(
     *,
     jobs: int,
     progress: Progress,
-    finished: Callable[[LayerPlan, _Built], None] | None = None,
-    had: Mapping[int, _Built] | None = None,
-) -> list[_Built]:
+    finished: Callable[[LayerPlan, Built], None] | None = None,
+    had: Mapping[int, Built] | None = None,
+) -> list[Built]:
     """Build all layers, lowest first; with blobs if somebody waits for them."""
     *lower, last = plan.layers
     blobs = finished is not None
     total = len(plan.layers)
-    done: list[_Built] = []
-    running: list[Future[_Built]] = [Future() for _ in lower]
+    done: list[Built] = []
+    running: list[Future[Built]] = [Future() for _ in lower]
     had = had or {}
     for place, built in had.items():
         if place < len(lower):
@@ -220,7 +218,10 @@ def _build_layers(
 
 
 def _work(
-    waiting: deque[tuple[LayerPlan, Future[_Built]]], build: Callable[[LayerPlan], _Built], *, from_the_end: bool
+    waiting: deque[tuple[LayerPlan, Future[Built]]],
+    build: Callable[[LayerPlan], Built],
+    *,
+    from_the_end: bool,
 ) -> None:
     """Build what is waiting, from one end, until nothing is.
 
@@ -240,60 +241,39 @@ def _work(
 
 
 def _build_environment(
-    layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, store: Store, *, blobs: bool
-) -> _Built:
+    layer: EnvironmentLayer,
+    lower: Sequence[tuple[LayerPlan, Built]],
+    plan: ImagePlan,
+    store: Store,
+    *,
+    blobs: bool,
+) -> Built:
     """Build the last layer: it follows from the files of the packages, which are listed by blobs of the store."""
-    key = _environment_key(layer, lower, plan, blobs=blobs)
-    known = _recall(store, key)
+    key = environment_key(layer, lower, plan, blobs=blobs)
+    known = recall_layer(store, key)
     if known is not None:
         return known
-    files = [file for listed in _listed(lower) for file in _read_files(store, listed)]
+    files = [file for listed in list_packages(lower) for file in read_files(store, listed)]
     entries = conda_environment_entries(layer, files) if layer.root == CONDA_ROOT else environment_entries(layer, files)
     built = _write(arrange(entries), layer, plan.epoch, store, blobs=blobs)
-    _remember(store, key, built)
+    remember_layer(store, key, built)
     return built
 
 
-def _environment_key(
-    layer: EnvironmentLayer, lower: Sequence[tuple[LayerPlan, _Built]], plan: ImagePlan, *, blobs: bool
-) -> Digest:
-    inputs = {
-        "recipe": RECIPE,
-        "epoch": plan.epoch,
-        "packages": [str(listed) for listed in _listed(lower)],
-        "interpreter": [layer.interpreter.version, layer.interpreter.home],
-        "system_site_packages": layer.system_site_packages,
-    } | root_key(layer)
-    return action_key("environment" if blobs else "environment-diff-id", inputs)
-
-
-def _listed(lower: Sequence[tuple[LayerPlan, _Built]]) -> list[Digest]:
-    """Give the blobs that list the packages' files."""
-    packages = [built.files for below, built in lower if isinstance(below, PackagesLayer | CondaLayer)]
-    if None in packages:
-        raise TypeError(packages)  # a layer of packages was taken, and the last was not
-    return [listed for listed in packages if listed is not None]
-
-
-def _build_layer(layer: LayerPlan, *, plan: ImagePlan, materials: Materials, store: Store, blobs: bool) -> _Built:
-    key = _layer_key(layer, plan, materials, blobs=blobs)
-    known = _recall(store, key)
+def _build_layer(layer: LayerPlan, *, plan: ImagePlan, materials: Materials, store: Store, blobs: bool) -> Built:
+    key = layer_key(layer, plan, materials, blobs=blobs)
+    known = recall_layer(store, key)
     if known is not None:
         return known
     with ExitStack() as stack:
         entries = arrange(materials.entries(layer, stack))
         refuse_host_driver(entries)
         built = _write(entries, layer, plan.epoch, store, blobs=blobs)
-    _remember(store, key, built)
+    remember_layer(store, key, built)
     return built
 
 
-def _layer_key(layer: LayerPlan, plan: ImagePlan, materials: Materials, *, blobs: bool) -> Digest:
-    inputs = {"recipe": RECIPE, "epoch": plan.epoch, "layer": dict(materials.key(layer))}
-    return action_key("layer" if blobs else "diff-id", inputs)
-
-
-def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store, *, blobs: bool) -> _Built:
+def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store, *, blobs: bool) -> Built:
     hash_files = isinstance(layer, PackagesLayer | CondaLayer)
     compression = compression_of(layer)
     if not blobs:
@@ -305,42 +285,10 @@ def _write(entries: Sequence[Entry], layer: LayerPlan, epoch: int, store: Store,
             )
             # Hashed once, as it was written; checked again whenever it leaves the store.
             writer.commit_as(Digest.parse(str(written.digest)))
-    rows = json.dumps([[file.owner, file.path, file.sha256, file.size] for file in written.files]).encode()
-    return _Built(
+    return Built(
         diff_id=written.diff_id,
         digest=written.digest,
         size=written.size,
         tar_size=written.tar_size,
-        files=store.blobs.add_bytes(rows),
+        files=keep_files(store, written.files),
     )
-
-
-def _remember(store: Store, key: Digest, built: _Built) -> None:
-    value = {
-        "diff_id": str(built.diff_id),
-        "digest": str(built.digest) if built.digest else "",
-        "size": built.size,
-        "tar_size": built.tar_size,
-        "files": str(built.files),
-    }
-    store.actions.put(key, value, blobs=[blob for blob in (built.files, built.digest) if blob])
-
-
-def _recall(store: Store, key: Digest) -> _Built | None:
-    """Look a layer up; a record whose blobs are gone counts as unknown, and the layer is built again."""
-    record = store.recall(key)
-    if record is None:
-        return None
-    return _Built(
-        diff_id=Digest.parse(str(record["diff_id"])),
-        digest=Digest.parse(str(record["digest"])) if record["digest"] else None,
-        size=int(str(record["size"])),
-        tar_size=int(str(record["tar_size"])),
-        files=Digest.parse(str(record["files"])),
-    )
-
-
-def _read_files(store: Store, digest: Digest) -> list[FileHash]:
-    with store.blobs.open_verified(digest) as stream:
-        rows = json.load(stream)
-    return [FileHash(owner=row[0], path=row[1], sha256=row[2], size=row[3]) for row in rows]
