@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,61 +13,26 @@ from envcap.cli.facts import warn_of_weak_cpu
 from envcap.cli.gpu import warn_of_gpu
 from envcap.cli.locks import is_one_registry, open_lock
 from envcap.cli.machine import this_machine
+from envcap.cli.rebuild_options import RebuildOptions, check_options
+from envcap.cli.rebuild_report import Written, rebuilt_table, report_rebuilt
 from envcap.cli.talk import Talk, print_data, visible
 from envcap.cli.virtual import warn_of_virtual
 from envcap.errors import DamagedObjectError, DifferenceError, StoreError, UsageError
 from envcap.lockfile.model import Lockfile
 from envcap.oci.image import Layer
-from envcap.oci.layout import check_layout_place, check_tar_place, write_tar
+from envcap.oci.layout import write_tar
 from envcap.oci.layout_folder import NewLayout, new_layout
 from envcap.rebuild import Rebuilt, choose_platform, expected_on, rebuild_lock, recorded
-from envcap.render import columns, human_size
 from envcap.verify import Level
 from envcap.world import World, open_world
 
 if TYPE_CHECKING:
     from envcap.cli.push import Offers, Registries
-    from envcap.registry.push import NewPush, PushedImage
+    from envcap.registry.push import NewPush
 
 _REPAIRS = 20
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildOptions:
-    """The command's options, as given."""
-
-    lock: Path
-    output: Path | None
-    load: bool
-    rootfs: Path | None
-    tag: str
-    platform: str
-    record: bool
-    attest: bool
-    key: Path | None
-    index: tuple[str, ...]
-    offline: bool
-    jobs: int
-    store: Path | None
-    as_json: bool
-    push: str = ""
-    source: str = ""
-    plain_http: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """Where an image was put.
-
-    Attributes:
-        places: Files, folders and engines.
-        pushed: What was pushed, or None.
-    """
-
-    places: list[str] = field(default_factory=list)
-    pushed: "PushedImage | None" = None
 
 
 def rebuild_command(options: RebuildOptions) -> None:
@@ -102,10 +67,10 @@ def rebuild_command(options: RebuildOptions) -> None:
     attestation = attest(rebuilt) if attest else None
     if options.as_json:
         print_data(
-            json.dumps(_as_json(rebuilt, written, options) | ({"attestation": str(attestation)} if attest else {}))
+            json.dumps(rebuilt_table(rebuilt, written, options) | ({"attestation": str(attestation)} if attest else {}))
         )
     else:
-        _report(rebuilt, written, options, time.monotonic() - started, talk)
+        report_rebuilt(rebuilt, written, options, time.monotonic() - started, talk)
         if attestation:
             talk.say(f"Attested: {visible(str(attestation))}")
     if not options.record:
@@ -278,99 +243,3 @@ def _record(rebuilt: Rebuilt, folder: LockFolder, talk: Talk) -> None:
 
 def _expected_id(rebuilt: Rebuilt) -> str:
     return rebuilt.expected.image_id if rebuilt.expected else "nothing"
-
-
-def _as_json(rebuilt: Rebuilt, written: Written, options: RebuildOptions) -> dict[str, object]:
-    image = rebuilt.image
-    more: dict[str, object] = {"built": rebuilt.built} if options.push or options.source else {}
-    if options.source or rebuilt.taken:
-        taken = [str(layer.digest) for layer in rebuilt.taken]
-        more["from"] = {"reference": options.source or options.push, "taken": taken, "problems": list(rebuilt.problems)}
-    if written.pushed:
-        from envcap.cli.push import pushed_table  # noqa: PLC0415  # most rebuilds need no registry
-
-        more["push"] = pushed_table(written.pushed)
-    return {
-        "image_id": str(image.image_id),
-        "manifest": str(image.descriptor.digest),
-        "platform": image.platform,
-        "layers": [
-            {"diff_id": str(layer.diff_id), "digest": str(layer.digest), "size": layer.size, "what": layer.what}
-            for layer in image.layers
-        ],
-        "expected": rebuilt.expected.image_id if rebuilt.expected else None,
-        "level": rebuilt.level.value if rebuilt.level else None,
-        "output": written.places,
-    } | more
-
-
-def _report(rebuilt: Rebuilt, written: Written, options: RebuildOptions, seconds: float, talk: Talk) -> None:
-    image, places = rebuilt.image, written.places
-    rows = [("layer", "size", "digest")]
-    rows += [(layer.what, human_size(layer.size), layer.digest.hex[:12]) for layer in image.layers]
-    print_data(columns(rows, right=frozenset({1})))
-    print_data(f"\nimage ID  {image.image_id}\nmanifest  {image.descriptor.digest}")
-    print_data(f"level     {_level(rebuilt)}")
-    if rebuilt.taken or written.pushed:
-        from envcap.cli.push import pushed_text, taken_text  # noqa: PLC0415  # most rebuilds need no registry
-
-        if rebuilt.taken:
-            print_data(taken_text(rebuilt, options.source or options.push))
-        if written.pushed:
-            print_data(pushed_text(written.pushed))
-            places = [*places, str(written.pushed.reference)]
-    total = human_size(sum(layer.size for layer in image.layers))
-    if not rebuilt.built:
-        talk.say(f"Nothing had to be built: a registry has the image that the lock expects ({seconds:.1f} s)")
-        return
-    where = ", ".join(places) or "the store"
-    talk.say(f"Built {total} in {seconds:.1f} s: {visible(where)}{_next(places)}")
-
-
-def _level(rebuilt: Rebuilt) -> str:
-    match rebuilt.level:
-        case None:
-            return "unknown: the lock expects nothing on this platform (write it down with `--record`)"
-        case Level.MANIFEST:
-            return "manifest: the same blobs as expected"
-        case Level.CONFIG:
-            return "config: the image ID that the lock expects"
-        case _:
-            return "none: not the image that the lock expects"
-
-
-def _next(written: list[str]) -> str:
-    for place in written:
-        if place.startswith("docker:"):
-            return f". Next: docker run --rm -it {place.removeprefix('docker:')}"
-    return "" if written else ". Next: add `--output FILE.tar` or `--load`"
-
-
-def check_options(options: RebuildOptions) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        UsageError: Two of them name the same place, or exclude each other.
-        SinkError: A place can't take the image: said before it is built.
-    """
-    if options.attest != bool(options.key):
-        raise UsageError("`--attest` and `--key KEY` go together")
-    if options.attest and options.record:
-        raise UsageError(
-            "`--attest` says whether the image is the expected one, `--record` makes it so",
-            hint="record first; then rebuild with `--attest`, best on another machine",
-        )
-    if options.source and (options.record or options.attest):
-        raise UsageError(
-            "`--from` takes what the lock expects, `--record` and `--attest` are about what is built here",
-            hint="leave `--from` away: everything is built then",
-        )
-    if options.output and options.rootfs and options.output.absolute() == options.rootfs.absolute():
-        raise UsageError("`--output` and `--rootfs` name the same place")
-    if options.output:
-        check = check_tar_place if options.output.suffix == ".tar" else check_layout_place
-        check(options.output)
-    if options.rootfs:
-        from envcap.oci.rootfs import check_rootfs_place  # noqa: PLC0415  # seldom asked for
-
-        check_rootfs_place(options.rootfs)

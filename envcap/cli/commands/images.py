@@ -47,7 +47,8 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild a lock as an OCI image: the same image ID on every machine."""
-    from envcap.cli.rebuild import RebuildOptions, rebuild_command  # noqa: PLC0415  # commands load when they run
+    from envcap.cli.rebuild import rebuild_command  # noqa: PLC0415  # commands load when they run
+    from envcap.cli.rebuild_options import RebuildOptions  # noqa: PLC0415  # as above
 
     rebuild_command(
         RebuildOptions(
