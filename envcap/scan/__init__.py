@@ -31,6 +31,7 @@ from envcap.scan.furniture import BYTECODE
 from envcap.scan.hashing import HashedFile, HashTree, hash_tree
 from envcap.scan.installed import read_installed
 from envcap.scan.layers import beyond_findings, read_layer
+from envcap.scan.linked import follow_installed_links
 from envcap.scan.os_packages import find_os_packages
 from envcap.scan.owners import assign_owners
 from envcap.scan.prefix import VirtualEnvironment, find_prefix, open_interpreter, open_prefix
@@ -171,7 +172,7 @@ def _probe_and_walk(place: VirtualEnvironment, run: Runner, tell: Progress) -> t
         probing = pool.submit(_probe, place, run)
         # What a whole Python's prefix holds beside its packages belongs to the interpreter and the operating system.
         skip = SKIPPED_FOLDERS if place.kind == CONDA else frozenset()
-        walked = walk_tree(str(place.prefix), skip=skip) if place.kind != "system" else None
+        walked = follow_installed_links(walk_tree(str(place.prefix), skip=skip)) if place.kind != "system" else None
         interpreter = probing.result()
     tell("probe", 1, 1)
     tell("walk", 1, 1)
@@ -200,7 +201,7 @@ def _read_elf(
     more: Sequence[ElfSource],
 ) -> tuple[ElfFacts, tuple[Finding, ...]]:
     sources = [
-        ElfSource(path=path, location=f"{tree.prefix}/{path}", sha256=content.sha256)
+        ElfSource(path=path, location=tree.place(path), sha256=content.sha256)
         for path, content in hashed.items()
         if content.is_elf
     ]

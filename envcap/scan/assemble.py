@@ -53,7 +53,14 @@ def installed_files(
             )
         elif (content := hashed.get(path)) is not None:
             files.append(
-                InstalledFile(path=path, mode=file.mode, size=content.size, sha256=content.sha256, links=file.links)
+                InstalledFile(
+                    path=path,
+                    mode=file.mode,
+                    size=content.size,
+                    sha256=content.sha256,
+                    links=file.links,
+                    source=tree.sources.get(path, ""),
+                )
             )
         elif path in unread:
             files.append(InstalledFile(path=path, mode=file.mode, size=file.size, sha256="", links=file.links))

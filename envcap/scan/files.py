@@ -47,6 +47,7 @@ class Tree:
         folder_links: Symlinks to folders inside the prefix, with the folder they lead to (`lib64` -> `lib`).
         skipped: How many entries were left out already, by reason (`special`, `name`).
         findings: Why.
+        sources: Where the bytes of a file lie, absolute, if not at its path (`envcap.scan.linked`).
     """
 
     prefix: str
@@ -55,6 +56,11 @@ class Tree:
     folder_links: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, path: str) -> str:
+        """Tell where the bytes of a file lie on this machine."""
+        return self.sources.get(path) or f"{self.prefix}/{path}"
 
     def real_path(self, path: str) -> str:
         """Write a relative path via the real folders: `lib64/python3.11/x` becomes `lib/python3.11/x`."""

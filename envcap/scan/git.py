@@ -48,7 +48,9 @@ def _with_checkout(distribution: Distribution, environment: Environment, run: Ru
         return distribution
     if is_editable(distribution):
         # setuptools writes its metadata into the project; nobody commits it.
-        captured = [Path(file.source) for file in distribution.files if file.source and ".egg-info/" not in file.path]
+        sources = [Path(file.source) for file in distribution.files if file.source and ".egg-info/" not in file.path]
+        # uv may have linked the metadata from its cache.
+        captured = [source for source in sources if source.is_relative_to(folder)]
     else:
         captured = _installed_from(folder, distribution, environment.site_packages)
         if not captured:

@@ -6,16 +6,18 @@ hashlib releases the GIL while it hashes and os.read while it reads, so two thre
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 
 from envcap.digest import CHUNK_SIZE
 from envcap.elf_reader import MAGIC
 from envcap.finding import Finding
 from envcap.scan.files import Tree
 
+_NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 _THREADS = 2
 _BATCH = 256
 # O_NOFOLLOW: a file that became a symlink since the walk is not read through it. O_NONBLOCK: nor does one that
@@ -47,17 +49,22 @@ HashTree = Callable[[Tree, Sequence[tuple[str, int]]], Hashes]
 
 def hash_tree(tree: Tree, files: Sequence[tuple[str, int]]) -> Hashes:
     """Hash files of a tree, every one from its bytes."""
-    return hash_files(tree.prefix, files)
+    return hash_files(tree.prefix, files, sources=tree.sources)
 
 
 def hash_files(
-    prefix: str, files: Sequence[tuple[str, int]], *, progress: Callable[[int], None] | None = None
+    prefix: str,
+    files: Sequence[tuple[str, int]],
+    *,
+    sources: Mapping[str, str] = _NOWHERE_ELSE,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[dict[str, HashedFile], tuple[Finding, ...]]:
     """Hash regular files.
 
     Args:
         prefix: Absolute path of the folder that the paths are relative to.
         files: Relative path and size as the walk saw it.
+        sources: Where files lie that are not at their path, absolute.
         progress: Called in this thread with the number of files done so far, once a batch.
 
     Returns:
@@ -67,7 +74,7 @@ def hash_files(
     findings: list[Finding] = []
     done = 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        for batch, results in _map_batches(pool, prefix, files):
+        for batch, results in _map_batches(pool, prefix, files, sources):
             for (path, _), result in zip(batch, results, strict=True):
                 if isinstance(result, HashedFile):
                     hashed[path] = result
@@ -84,10 +91,10 @@ _Batch = Sequence[tuple[str, int]]
 
 
 def _map_batches(
-    pool: ThreadPoolExecutor, prefix: str, files: _Batch
+    pool: ThreadPoolExecutor, prefix: str, files: _Batch, sources: Mapping[str, str]
 ) -> Iterator[tuple[_Batch, list[HashedFile | OSError]]]:
     batches = list(_batches(files))
-    return zip(batches, pool.map(lambda batch: _hash_batch(prefix, batch), batches), strict=True)
+    return zip(batches, pool.map(lambda batch: _hash_batch(prefix, batch, sources), batches), strict=True)
 
 
 def _batches(files: Iterable[tuple[str, int]]) -> Iterator[_Batch]:
@@ -96,12 +103,12 @@ def _batches(files: Iterable[tuple[str, int]]) -> Iterator[_Batch]:
         yield batch
 
 
-def _hash_batch(prefix: str, batch: _Batch) -> list[HashedFile | OSError]:
+def _hash_batch(prefix: str, batch: _Batch, sources: Mapping[str, str]) -> list[HashedFile | OSError]:
     buffer = bytearray(CHUNK_SIZE)
     results: list[HashedFile | OSError] = []
     for path, size in batch:
         try:
-            descriptor = os.open(f"{prefix}/{path}", _FLAGS)
+            descriptor = os.open(sources.get(path) or f"{prefix}/{path}", _FLAGS)
             try:
                 results.append(_hash_open_file(descriptor, size, buffer))
             finally:

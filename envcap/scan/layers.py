@@ -17,6 +17,7 @@ from envcap.scan.distributions import Installed, children
 from envcap.scan.files import Tree, TreeFile, is_plain, walk_tree
 from envcap.scan.hashing import hash_files
 from envcap.scan.installed import read_installed
+from envcap.scan.linked import follow_installed_links
 from envcap.scan.os_packages import OsPackages, unpinned
 from envcap.scan.owners import assign_owners
 from envcap.scan.reader import TreeReader
@@ -40,7 +41,7 @@ def read_layer(site: Site, *, target: str, python: str, os_packages: OsPackages)
         python: Prefix of the Python that its scripts name.
         os_packages: Whose files are not looked at.
     """
-    walked = walk_tree(site.root, start=site.folder)
+    walked = follow_installed_links(walk_tree(site.root, start=site.folder))
     tree = _without(walked, site, os_packages.paths)
     reader = TreeReader(tree)
     roots = tuple(dict.fromkeys((site.root, site.named)))
@@ -49,7 +50,7 @@ def read_layer(site: Site, *, target: str, python: str, os_packages: OsPackages)
     ownership = assign_owners(reader, installed)
     kept = sorted({path for paths in (*ownership.owned, ownership.unowned) for path in paths})
     regular = [(path, reader.tree.files[path].size) for path in kept if not reader.tree.files[path].is_link]
-    hashed, hash_findings = hash_files(site.root, regular)
+    hashed, hash_findings = hash_files(site.root, regular, sources=tree.sources)
     unowned = [path for path in ownership.unowned if path.removeprefix(f"{site.folder}/") not in _README]
     place = _Place(site, target, python)
     distributions = join_distributions(reader.tree, installed, ownership, hashed)
@@ -100,7 +101,12 @@ class _Place:
 
     def files(self, files: Iterable[InstalledFile]) -> tuple[InstalledFile, ...]:
         mapped = [
-            replace(file, path=self.path(file.path), source=f"{self.site.root}/{file.path}", python=self.python)
+            replace(
+                file,
+                path=self.path(file.path),
+                source=file.source or f"{self.site.root}/{file.path}",
+                python=self.python,
+            )
             for file in files
             if not _leaves(file.path, file.target)
         ]

@@ -27,7 +27,7 @@ class TreeReader:
         if file is None or file.is_link:
             return None
         try:
-            descriptor = os.open(f"{self.tree.prefix}/{path}", _FLAGS)
+            descriptor = os.open(self.tree.place(path), _FLAGS)
             with os.fdopen(descriptor, "rb") as opened:
                 data = opened.read(limit + 1)
         except OSError as error:

@@ -69,7 +69,7 @@ class IndexedHashes:
             else:
                 found[path] = content
                 self.fresh[path] = row
-        read, findings = hash_files(tree.prefix, unknown)
+        read, findings = hash_files(tree.prefix, unknown, sources=tree.sources)
         self.hashed += len(unknown)
         for path, content in read.items():
             file = tree.files[path]

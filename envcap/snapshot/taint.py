@@ -75,31 +75,38 @@ def find_taints(environment: Environment, packages: Sequence[Package], machine: 
         packages: Their patches.
         machine: Where uv's cache and the user's home are.
     """
-    linked = {
-        file.path
-        for distribution in environment.distributions
-        for file in distribution.files
-        if file.links > 1 and not file.source
+    changed = {
+        patch.path: package.name for package in packages for patch in package.patches if patch.change == "edited"
     }
-    edited = {
-        patch.path: package.name
-        for package in packages
-        for patch in package.patches
-        if patch.change == "edited" and patch.path in linked
-    }
-    if not edited:
+    if not changed:
         return ()
-    shared = find_shared(
+    edited: dict[str, str] = {}
+    shared: list[SharedFile] = []
+    for distribution in environment.distributions:
+        for file in distribution.files:
+            if file.path not in changed:
+                continue
+            if not file.source and file.links > 1:
+                edited[file.path] = changed[file.path]
+            elif file.source and _is_link_to(environment.prefix / file.path, file.source):
+                # `uv --link-mode symlink`: the file that was edited is the cache's only one.
+                shared.append(SharedFile(path=file.path, names=1, cached=1))
+                edited[file.path] = changed[file.path]
+    shared += find_shared(
         environment.prefix,
-        edited,
+        sorted(edited.keys() - {one.path for one in shared}),
         cache=uv_cache_folder(machine.environ, machine.home, machine.cwd),
         roots=search_roots(environment.prefix, machine.home, machine.environ),
         clock=time.monotonic,
     )
     by_package: dict[str, list[SharedFile]] = {}
-    for file in shared:
-        by_package.setdefault(edited[file.path], []).append(file)
+    for one in shared:
+        by_package.setdefault(edited[one.path], []).append(one)
     return tuple(Taint(package=name, files=tuple(files)) for name, files in sorted(by_package.items()))
+
+
+def _is_link_to(link: Path, target: str) -> bool:
+    return link.is_symlink() and str(link.readlink()) == target
 
 
 def find_conda_taints(

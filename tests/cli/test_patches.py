@@ -217,3 +217,21 @@ def test_an_edit_that_reached_uv_s_cache_is_said_with_the_environments_that_shar
     edited.unlink()
     edited.write_bytes(b"VALUE = 7\n")
     assert "tainted" not in tainted.snapshot().err
+
+
+@pytest.mark.skipif(not UV.exists(), reason="uv is not installed beside the tests' interpreter")
+def test_an_edit_through_a_link_into_uv_s_cache_is_said_to_be_in_the_cache(flow: Flow) -> None:
+    cache = flow.root / "cache"
+    wheels = ["--no-index", "--find-links", str(flow.wheels), "--cache-dir", str(cache), "--link-mode", "symlink"]
+    into = ["-q", "--no-config", "--reinstall", "-p", str(flow.prefix / "bin/python")]
+    subprocess.run([str(UV), "pip", "install", *into, *wheels, "beta", "alpha"], check=True)
+    with (flow.site_packages / "beta.py").open("r+b") as file:
+        file.write(b"VALUE = 7\n")
+    tainted = Flow(root=flow.root, settings={"UV_CACHE_DIR": str(cache)})
+    answer = tainted.snapshot()
+    assert answer.status == 0, answer.err
+    assert (
+        "warning: beta: beta.py was edited in place, and is linked to uv's cache, which is tainted now: every later"
+        " install gets the edit; heal it with `uv cache clean beta`\n"
+    ) in answer.err
+    assert str(cache) not in (flow.lock / LOCK_NAME).read_text()
