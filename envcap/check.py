@@ -31,6 +31,7 @@ from envcap.lock.debian import Pins
 from envcap.lock.patches import shared_paths
 from envcap.lock.pypi import platform_of
 from envcap.lock.unowned_capture import lock_unowned
+from envcap.lock.unreadable import unreadable_paths
 from envcap.lockfile.model import Lockfile
 from envcap.manifest import (
     LockedManifests,
@@ -106,7 +107,7 @@ def check_environment(folder: LockFolder, request: CheckRequest, world: World, t
         compared, more, unknown = _compare_packages(folder, environment, world)
         conda, conda_changes, conda_unknown = _compare_conda(folder, environment, world, step)
         nobody_s, unowned, left_out = _compare_unowned(lockfile, environment, request.max_unowned)
-    unreadable = {finding.path for finding in environment.findings if finding.code == "file-unreadable"}
+    unreadable = unreadable_paths(environment)
     return Drift(
         changes=sort_changes(name_unreadable([*changes, *more, *conda_changes, *unowned], unreadable)),
         unknown=(*unknown, *conda_unknown),

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from envcap.environment import InterpreterFacts
+from envcap.lock.unreadable import hidden_by
 from envcap.lockfile.model import Interpreter, Lockfile, Package
 
 Manifest = Mapping[str, "FileState"]
@@ -146,9 +147,11 @@ def compare_interpreters(locked: Interpreter, found: Interpreter) -> Iterator[Ch
 
 
 def name_unreadable(changes: Iterable[Change], unreadable: Collection[str]) -> list[Change]:
-    """Call a file unreadable that only seems to be gone since it can't be read."""
+    """Call a file unreadable that only seems to be gone since it, or a folder that it lies in, can't be read."""
     return [
-        replace(change, what="unreadable") if change.what == "deleted" and change.path in unreadable else change
+        replace(change, what="unreadable")
+        if change.what == "deleted" and hidden_by(change.path, unreadable) is not None
+        else change
         for change in changes
     ]
 

@@ -164,6 +164,12 @@ def test_a_file_that_cannot_be_read_is_not_called_deleted() -> None:
     assert [(row.path, row.what) for row in name_unreadable(changes, {"b"})] == [("a", "deleted"), ("b", "unreadable")]
 
 
+def test_a_file_in_a_folder_that_cannot_be_read_is_not_called_deleted() -> None:
+    change = Change(kind=Kind.PACKAGE, what="deleted", name="alpha", path="a/b/c.py")
+    assert [row.what for row in name_unreadable([change], {"a"})] == ["unreadable"]
+    assert [row.what for row in name_unreadable([change], {"a/b/c", "a/c"})] == ["deleted"]
+
+
 def test_changes_are_told_by_kind_then_package_then_path() -> None:
     wanted = [
         Change(kind=Kind.INTERPRETER, what="version"),

@@ -32,6 +32,7 @@ from envcap.lock.r_packages import r_package_findings
 from envcap.lock.readable import as_readable
 from envcap.lock.session import lock_session, prefix_roots
 from envcap.lock.unowned_capture import UnownedGroup, lock_unowned
+from envcap.lock.unreadable import refuse_unreadable
 from envcap.lockfile.model import (
     CAPTURED,
     Expected,
@@ -221,6 +222,7 @@ def _scan(request: SnapshotRequest, world: World, step: Callable[[str, int, int]
     pins = pins_of(request.previous)
     environment = scan_live(request.place, world, step, hashes=hashes, suite=request.suite, pins=pins)
     save_index(world.store.actions, str(environment.prefix), hashes.fresh)
+    refuse_unreadable(environment)
     return environment
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,3 +167,19 @@ def test_installed_packages_that_no_archive_has_are_named_and_those_of_a_pin_are
 
 def lock_of(flow: Flow) -> Lockfile:
     return snapshot(flow).lockfile
+
+
+def test_a_file_of_a_package_that_goes_away_meanwhile_is_no_deleted_one(flow: Flow) -> None:
+    class Deleting(Quiet):
+        @contextmanager
+        def step(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
+            self.steps.append(title)
+
+            def told(phase: str, done: int, total: int) -> None:
+                if phase == "walk" and done == total:
+                    (flow.site_packages / "beta.py").unlink(missing_ok=True)
+
+            yield told
+
+    with world_of(flow) as world, pytest.raises(ScanError, match=r"Unable to lock files of beta: .*/beta\.py: "):
+        take_snapshot(SnapshotRequest(prefix=flow.prefix, name="small"), world, Deleting())
