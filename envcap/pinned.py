@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from envcap.sources.debian_locator import fetch_deb, locate_deb
 from envcap.sources.fetch import SIMPLE_INDEX, Fetcher
 from envcap.sources.index import IndexReader
 from envcap.sources.locate import FilePlace, Locator, Refusal, SimpleLocator
+from envcap.workers import worker_pool
 from envcap.world import World
 
 _DOWNLOADS = 8
@@ -188,15 +189,11 @@ class PinnedArtifacts:
     def _run(
         self, wanted: Sequence[tuple[str, Callable[[], object]]], progress: Callable[[str, int, int], None]
     ) -> None:
-        with ThreadPoolExecutor(max_workers=_DOWNLOADS) as pool:
+        with worker_pool(_DOWNLOADS) as pool:
             running = {pool.submit(job): name for name, job in wanted}
-            try:
-                for done, future in enumerate(as_completed(running)):
-                    future.result()
-                    progress(running[future], done + 1, len(wanted))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+            for done, future in enumerate(as_completed(running)):
+                future.result()
+                progress(running[future], done + 1, len(wanted))
 
     def _jobs(self, layer: LayerPlan) -> Iterator[tuple[str, Callable[[], object]]]:
         match layer:

@@ -6,7 +6,7 @@ to the store in one pass. `build_image` writes blobs, `predict_image` only the d
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from envcap.oci.image import ConfigSettings, Image, Layer, image_config
 from envcap.plan import CondaLayer, EnvironmentLayer, ImagePlan, LayerPlan, PackagesLayer
 from envcap.recipe import CONDA_ROOT
 from envcap.store import Store
+from envcap.workers import worker_pool
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many steps are done, and how many there are."""
@@ -191,7 +192,7 @@ def _build_layers(
     waiting = deque(
         (layer, future) for place, (layer, future) in enumerate(zip(lower, running, strict=True)) if place not in had
     )
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    with worker_pool(jobs) as pool:
         for number in range(jobs):
             pool.submit(
                 _work,

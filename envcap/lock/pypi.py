@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from envcap.sources.answer import Meter
 from envcap.sources.http import Session
 from envcap.sources.index import IndexReader
 from envcap.wheel.layout import layout_of
+from envcap.workers import worker_pool
 
 WORKERS: Final = 16
 """Distributions looked for at a time: most of the time is waiting for an answer."""
@@ -78,8 +79,7 @@ def prove_distributions(
             cache.put(key, encode_proof(found))
         return replace(found, received=meter.received, pages=meter.pages, seconds=clock() - started)
 
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="envcap-prove")
-    try:
+    with worker_pool(workers) as pool:
         # The largest first: they take longest, and nothing should be left waiting for them at the end.
         order = sorted(environment.distributions, key=lambda distribution: -len(distribution.files))
         futures = {pool.submit(run, distribution): distribution for distribution in order}
@@ -88,8 +88,6 @@ def prove_distributions(
             result = future.result()
             results[result.distribution.directory] = result
             progress(result)
-    finally:
-        pool.shutdown(cancel_futures=True)
     found = tuple(results[distribution.directory] for distribution in environment.distributions)
     _check_reached(found, session)
     return found

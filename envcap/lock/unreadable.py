@@ -50,8 +50,7 @@ def refuse_unreadable(environment: Environment) -> None:
     if not hidden:
         return
     owners = sorted({owner for owner, _ in hidden if owner})
-    owner, path = min(hidden)
-    place = hidden_by(path, unreadable) or ""
+    place = hidden_by(min(hidden)[1], unreadable) or ""
     said = unreadable[place][:1].lower() + unreadable[place][1:]
     what = f"files of {', '.join(owners[:5])}{' …' if len(owners) > 5 else ''}" if owners else "its packages"  # noqa: PLR2004 - a line's worth
     raise ScanError(
