@@ -71,6 +71,10 @@ class LockFolder:
             ) from None
 
 
+_GIVE = "give a lockfile, or the folder that `envcap snapshot` wrote"
+_NOT_OURS = f"{_GIVE}; `envcap import` makes one of another tool's lock"
+
+
 def open_lock(path: Path) -> LockFolder:
     """Read a lock, given as the file or its folder.
 
@@ -89,14 +93,14 @@ def open_lock(path: Path) -> LockFolder:
     except OSError as error:
         raise LockfileError(
             f"{file} can't be read: {error.strerror}",
-            hint="give a lockfile, or the folder that `envcap snapshot` wrote",
+            hint=_GIVE,
         ) from None
     except UnicodeDecodeError:
-        raise LockfileError(f"{file} is not a lockfile (expected UTF-8 text)") from None
+        raise LockfileError(f"{file} is not a lockfile (expected UTF-8 text)", hint=_NOT_OURS) from None
     try:
         return LockFolder(path=file, lockfile=read_lockfile(text))
     except LockfileError as error:
-        raise LockfileError(f"{file}: {error.message}", hint=error.hint) from None
+        raise LockfileError(f"{file}: {error.message}", hint=error.hint or _NOT_OURS) from None
 
 
 def kept_hashes(lockfile: Lockfile) -> dict[str, int]:

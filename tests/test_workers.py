@@ -26,7 +26,7 @@ def test_an_interrupt_waits_for_no_thread_and_begins_nothing() -> None:
         release.wait()
         return "done"
 
-    with pytest.raises(KeyboardInterrupt), worker_pool(1) as pool:
+    with pytest.raises(KeyboardInterrupt), worker_pool(1) as pool:  # noqa: PT012
         running, waiting = pool.submit(work), pool.submit(work)
         started.wait()
         raise KeyboardInterrupt
@@ -44,7 +44,7 @@ def test_an_error_waits_for_what_runs_and_begins_nothing() -> None:
         started.set()
         release.wait()
 
-    with pytest.raises(ValueError, match="broken"), worker_pool(1) as pool:
+    with pytest.raises(ValueError, match="broken"), worker_pool(1) as pool:  # noqa: PT012
         running, waiting = pool.submit(work), pool.submit(work)
         waiting.add_done_callback(lambda _future: release.set())  # when it is cancelled
         started.wait()

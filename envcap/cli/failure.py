@@ -10,6 +10,7 @@ import typer
 from envcap.errors import EnvcapError, UsageError
 
 INTERRUPTED = 130
+_RUN = "envcap run"
 _UsageError = typer.BadParameter.__mro__[1]
 """Root of typer's complaints about a command line: click's own class in older releases, a copy of it in newer ones."""
 
@@ -50,7 +51,10 @@ def _fail_of_usage(error: Exception) -> int:
         sys.stderr.write(f"{context.get_help()}\n" if context else "")
         return UsageError.exit_status
     command = context.command_path if context else "envcap"
-    return fail(error.format_message(), f"see `{command} --help`", UsageError.exit_status)  # type: ignore[attr-defined]
+    hint = f"see `{command} --help`"
+    if command == _RUN and type(error).__name__ == "NoSuchOption":
+        hint = f"an option of the command to run comes after `--`: `{_RUN} LOCK -- CMD …`; {hint}"
+    return fail(error.format_message(), hint, UsageError.exit_status)  # type: ignore[attr-defined]
 
 
 def _fail_of_system(error: OSError) -> int:

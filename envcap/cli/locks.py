@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from envcap import blobs
 from envcap.blobs import LockFolder
 from envcap.bundle.read import is_bundle, open_bundle
-from envcap.errors import LockfileError, UsageError
+from envcap.cli.near import open_local_lock
+from envcap.errors import UsageError
 from envcap.lockfile.check import is_lock_name
 
 
@@ -35,16 +35,12 @@ def open_lock(path: Path, *, store: Path | None = None, offline: bool = False, p
     if is_bundle(path):
         return open_bundle(path)
     if os.path.lexists(path):
-        return blobs.open_lock(path)
+        return open_local_lock(path)
     from envcap.cli.registries import as_reference, open_remote_lock  # noqa: PLC0415  # most locks are files
 
     if reference := as_reference(path):
         return open_remote_lock(reference, store=store, offline=offline, plain_http=plain_http)
-    try:
-        return blobs.open_lock(path)
-    except LockfileError as error:
-        hint = f"{error.hint}, or a reference with a tag: `registry.example.org/lab/ml:2026-11`"
-        raise LockfileError(error.message, hint=hint) from None
+    return open_local_lock(path)
 
 
 def check_name(name: str) -> None:

@@ -50,7 +50,9 @@ def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnviron
     if path is None:
         named = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX")
         if not named:
-            raise ScanError("No environment is named and none is active", hint=_MAKE_ONE)
+            nested = _nested(Path())
+            hint = f"name {nested}, which is one in this folder" if nested else _MAKE_ONE
+            raise ScanError("No environment is named and none is active", hint=hint)
         path = Path(named)
     path = path.absolute()
     try:
@@ -166,8 +168,13 @@ def _refuse_foreign_file(path: Path) -> None:
         raise _dangling(path)
 
 
+def _nested(folder: Path) -> str | None:
+    """Name the environment that a project's folder has under one of the usual names (those of uv, Poetry and PDM)."""
+    return next((name for name in (".venv", "venv", "env") if (folder / name / "pyvenv.cfg").is_file()), None)
+
+
 def _not_an_environment(prefix: Path) -> ScanError:
-    nested = next((name for name in (".venv", "venv") if (prefix / name / "pyvenv.cfg").is_file()), None)
+    nested = _nested(prefix)
     hint = f"name {prefix / nested}, which is one" if nested else _MAKE_ONE
     return ScanError(f"{prefix} is not an environment (expected pyvenv.cfg in it)", hint=hint)
 

@@ -142,15 +142,19 @@ def _as_url(text: str, home: Path, cwd: Path) -> str:
     """Turn a folder or file into a `file:` URL; URLs stay."""
     if text.startswith(("http://", "https://", "file:")):
         return text
-    path = home / text[2:] if text.startswith("~/") else cwd / text
-    return path.absolute().as_uri()
+    return _as_path(text, home, cwd).as_uri()
+
+
+def _as_path(text: str, home: Path, cwd: Path) -> Path:
+    return (home / text[2:] if text.startswith("~/") else cwd / text).absolute()
 
 
 def _checked_url(text: str, home: Path, cwd: Path) -> str:
-    url = _as_url(text, home, cwd)
-    if not text or ("://" in text and not text.startswith(("http://", "https://", "file://"))):
+    is_url = text.startswith(("http://", "https://", "file:"))
+    # A folder that isn't there would be an index that has nothing, and be forgotten without a word.
+    if not is_url and not (text and _as_path(text, home, cwd).is_dir()):
         raise UsageError(
-            f"Unexpected index {scrub_url(text)!r} (expected an http or https URL, or a folder)",
+            f"Unexpected index {scrub_url(text)!r} (expected an http or https URL, or a folder that is there)",
             hint="give the URL that pip takes as `--index-url`",
         )
-    return url
+    return _as_url(text, home, cwd)

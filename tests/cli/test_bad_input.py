@@ -110,6 +110,10 @@ LOCK_CASES: dict[str, tuple[Callable[[Flow, Path], Arguments], int, str]] = {
     "bad index": (
         command("export", "LOCK", "--format", "requirements", "--index", "nonsense://x"), 2, r"Unexpected index",
     ),
+    "index that is nowhere": (
+        command("export", "LOCK", "--format", "requirements", "--index", "simpel"),
+        2, r"Unexpected index 'simpel' \(expected an http or https URL, or a folder that is there\)",
+    ),
     "export into a folder": (
         command("export", "LOCK", "--format", "requirements", "--output", "FOLDER"), 1, r"no regular file",
     ),

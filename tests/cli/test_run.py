@@ -220,6 +220,11 @@ def test_input_is_passed_on(locked: Flow, engine: EngineProgram) -> None:
         (["--engine", "podman"], 1, "No container engine answers (podman is not installed)"),
         (["--platform", "linux/s390x"], 1, "holds no OS packages for linux/s390x"),
         (["--nonsense"], 2, "No such option: --nonsense"),
+        (
+            ["python", "-c", "x"],
+            2,
+            "hint: an option of the command to run comes after `--`: `envcap run LOCK -- CMD …`",
+        ),
     ],
 )
 def test_bad_options_are_one_line(

@@ -50,7 +50,8 @@ def test_system_site_packages_is_the_word_true(tmp_path: Path, value: str, expec
     assert open_prefix(prefix).system_site_packages is expected
 
 
-def test_nothing_named_and_nothing_active_is_an_error() -> None:
+def test_nothing_named_and_nothing_active_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ScanError, match="none is active") as caught:
         find_prefix(None, {})
     assert "name a virtual environment" in caught.value.hint
@@ -72,6 +73,18 @@ def test_project_folder_is_answered_with_its_environment(tmp_path: Path) -> None
     with pytest.raises(ScanError) as caught:
         find_prefix(tmp_path, {})
     assert caught.value.hint == f"name {tmp_path / '.venv'}, which is one"
+
+
+@pytest.mark.parametrize("name", [".venv", "venv"])
+def test_without_an_active_environment_the_folder_s_own_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make_env(tmp_path).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ScanError, match="none is active") as caught:
+        find_prefix(None, {})
+    assert caught.value.hint == f"name {name}, which is one in this folder"
 
 
 def test_other_file_is_no_environment(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ def snapshot(
     prefix: Annotated[
         Path | None, typer.Argument(metavar="[PREFIX]", help="An environment or interpreter [default: the active one].")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="Name of the lock [default: the environment's folder].")] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Name of the lock [default: the environment's folder].")
+    ] = "",
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
         "lockfiles"
     ),
@@ -30,7 +32,9 @@ def snapshot(
     system: Annotated[
         list[str] | None, typer.Option("--system", metavar="PACKAGE", help="One more Debian package (repeatable).")
     ] = None,
-    suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="SUITE", help="Debian suite [default: the oldest that fits].")
+    ] = "",
     refresh_system: Annotated[bool, typer.Option("--refresh-system", help="Renew the pins of OS packages.")] = False,
     max_unowned: Annotated[
         int,
@@ -90,7 +94,7 @@ def snapshot(
 def check(
     lock: LockArgument,
     prefix: Annotated[
-        Path | None, typer.Argument(metavar="[PREFIX]", help="A virtual environment [default: the active one].")
+        Path | None, typer.Argument(metavar="[PREFIX]", help="An environment or interpreter [default: the active one].")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read every file, even those that look untouched.")] = False,
     max_unowned: Annotated[
@@ -165,13 +169,17 @@ def import_file(
             help="An `@EXPLICIT` list, `conda-lock.yml`, `pixi.lock`, exact `environment.yml` or `pylock.toml`.",
         ),
     ],
-    name: Annotated[str, typer.Option("--name", help="Name of the lock.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the lock.")],
     environment: Annotated[
         str, typer.Option("--environment", metavar="NAME", help="Environment of a pixi.lock [default: its default].")
     ] = "",
     python: Annotated[
         str,
-        typer.Option("--python", help="For a pylock.toml: version or path of the interpreter [default: what fits]."),
+        typer.Option(
+            "--python",
+            metavar="PYTHON",
+            help="For a pylock.toml: version or path of the interpreter [default: what fits].",
+        ),
     ] = "",
     without: Annotated[
         list[str] | None,
@@ -180,7 +188,9 @@ def import_file(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
         "lockfiles"
     ),
-    suite: Annotated[str, typer.Option("--suite", help="Debian suite [default: the oldest that fits].")] = "",
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="SUITE", help="Debian suite [default: the oldest that fits].")
+    ] = "",
     offline: OfflineOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,

@@ -31,9 +31,9 @@ def rebuild(
         str, typer.Option("--from", metavar="REF", help="Take layers from a registry rather than build them.")
     ] = "",
     plain_http: PlainHttpOption = False,
-    tag: Annotated[str, typer.Option("--tag", help="Name of the image [default: NAME:envcap].")] = "",
+    tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the image [default: NAME:envcap].")] = "",
     platform: Annotated[
-        str, typer.Option("--platform", help="`linux/amd64` or `linux/arm64` [default: the lock's].")
+        str, typer.Option("--platform", metavar="OS/ARCH", help="`linux/amd64` or `linux/arm64` [default: the lock's].")
     ] = "",
     record: Annotated[bool, typer.Option("--record", help="Write what was built into the lock as expected.")] = False,
     attest: Annotated[
@@ -42,7 +42,17 @@ def rebuild(
     key: Annotated[Path | None, typer.Option("--key", metavar="KEY", help="Private key of `--attest`.")] = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=0, max=64, help="Layers built at a time [default: CPUs].")] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=0,
+            max=64,
+            show_default=False,
+            help="Layers built at a time [default: CPUs].",
+        ),
+    ] = 0,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +104,9 @@ def run_image(
     engine: Annotated[
         str, typer.Option("--engine", metavar="NAME", help="`docker` or `podman` [default: the first that answers].")
     ] = "",
-    platform: Annotated[str, typer.Option("--platform", help="[default: the lock's].")] = "",
+    platform: Annotated[
+        str, typer.Option("--platform", metavar="OS/ARCH", help="Of the image [default: the lock's].")
+    ] = "",
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,

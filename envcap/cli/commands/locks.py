@@ -27,8 +27,12 @@ def show(
 def export(
     lock: LockArgument,
     form: Annotated[str, typer.Option("--format", metavar="F", help=f"{FORMATS}.")],
-    platform: Annotated[str, typer.Option("--platform", help="[default: the lock's].")] = "",
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="[default: standard output].")] = None,
+    platform: Annotated[
+        str, typer.Option("--platform", metavar="OS/ARCH", help="Of the files [default: the lock's].")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to write it [default: standard output].")
+    ] = None,
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,
@@ -45,7 +49,9 @@ def bundle(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it [default: NAME.envcap].")
     ] = None,
     image: Annotated[bool, typer.Option("--image", help="Put the rebuilt image in too.")] = False,
-    platform: Annotated[str, typer.Option("--platform", help="Of the image [default: the lock's].")] = "",
+    platform: Annotated[
+        str, typer.Option("--platform", metavar="OS/ARCH", help="Of the image [default: the lock's].")
+    ] = "",
     index: IndexOption = None,
     offline: OfflineOption = False,
     store: StoreOption = None,

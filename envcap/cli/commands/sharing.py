@@ -31,7 +31,9 @@ def publish(
     with_sources: Annotated[
         bool, typer.Option("--with-sources", help="Put every file that the lock pins beside it.")
     ] = False,
-    platform: Annotated[str, typer.Option("--platform", help="Of the image [default: the lock's].")] = "",
+    platform: Annotated[
+        str, typer.Option("--platform", metavar="OS/ARCH", help="Of the image [default: the lock's].")
+    ] = "",
     plain_http: PlainHttpOption = False,
     index: IndexOption = None,
     store: StoreOption = None,
@@ -52,7 +54,7 @@ def pull(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where to write DIR/NAME/.")] = Path(
         "lockfiles"
     ),
-    name: Annotated[str, typer.Option("--name", help="Name of the folder [default: the lock's].")] = "",
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the folder [default: the lock's].")] = "",
     with_sources: Annotated[
         bool, typer.Option("--with-sources", help="Take the pinned files that lie with it, too.")
     ] = False,

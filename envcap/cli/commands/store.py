@@ -22,7 +22,9 @@ def store_fsck(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 
 def store_gc(
-    days: Annotated[float, typer.Option("--keep-days", min=0, help="Keep what was used in the last days.")] = 30,
+    days: Annotated[
+        float, typer.Option("--keep-days", metavar="DAYS", min=0, help="Keep what was used in so many days.")
+    ] = 30,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
