@@ -90,10 +90,12 @@ def mount_of(cwd: Path, *, root: str) -> str:
 def absolute_volume(volume: str, cwd: Path) -> str:
     """Make a source that is relative to the current folder absolute, as older engines want it.
 
-    Any other is the name of a volume of the engine's, or absolute already.
+    A bare name is that of the file or folder there, if there is one: an engine would make an empty volume of that name
+    and mount that, without a word. Any other is the name of a volume of the engine's, or absolute already.
     """
     source, colon, rest = volume.partition(":")
-    if source in {".", ".."} or source.startswith(("./", "../")):
+    is_path = source in {".", ".."} or ("/" in source and not source.startswith("/"))
+    if colon and source and (is_path or (cwd / source).exists()):
         source = str(cwd / source)
     return source + colon + rest
 

@@ -73,6 +73,16 @@ def test_relative_sources_become_absolute(volume: str, expected: str) -> None:
     assert absolute_volume(volume, Path("/home/me")) == expected
 
 
+def test_a_bare_name_is_that_of_a_file_or_folder_if_one_is_there(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "a.csv").touch()
+    assert absolute_volume("data:/data:ro", tmp_path) == f"{tmp_path}/data:/data:ro"
+    assert absolute_volume("a.csv:/a.csv", tmp_path) == f"{tmp_path}/a.csv:/a.csv"
+    assert absolute_volume("deep/b:/b", tmp_path) == f"{tmp_path}/deep/b:/b"
+    assert absolute_volume("volume:/data", tmp_path) == "volume:/data"
+    assert absolute_volume(f"{tmp_path}/data:/d", tmp_path) == f"{tmp_path}/data:/d"
+
+
 BARE = ContainerRun(image="sha256:ab", variables=("A=1",))
 CALLER = replace(BARE, user="1000:100", variables=("HOME=/tmp", "A=1"))
 UNLABELLED = ("--security-opt=label=disable",)
