@@ -54,6 +54,12 @@ def find_prefix(path: Path | None, environ: Mapping[str, str]) -> VirtualEnviron
             hint = f"name {nested}, which is one in this folder" if nested else _MAKE_ONE
             raise ScanError("No environment is named and none is active", hint=hint)
         path = Path(named)
+        if not os.path.lexists(path):
+            variable = "VIRTUAL_ENV" if environ.get("VIRTUAL_ENV") else "CONDA_PREFIX"
+            raise ScanError(
+                f"The active environment {path} does not exist ({variable} names it)",
+                hint="name another, or `deactivate` it and activate one that is there",
+            )
     path = path.absolute()
     try:
         if not path.exists() and not path.is_symlink():

@@ -183,3 +183,9 @@ def test_interpreter_must_be_executable(tmp_path: Path) -> None:
 
     with pytest.raises(ScanError, match="not executable"):
         find_prefix(prefix, {})
+
+
+@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
+def test_an_active_environment_that_is_gone_is_named_with_the_variable(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(ScanError, match=rf"gone does not exist \({variable} names it\)"):
+        find_prefix(None, {variable: str(tmp_path / "gone")})
