@@ -33,14 +33,16 @@ def _leave(status: int) -> None:
         import os  # noqa: PLC0415  # nothing else here needs them
         import threading  # noqa: PLC0415
         import time  # noqa: PLC0415
+        from contextlib import suppress  # noqa: PLC0415
 
         deadline = time.monotonic() + _SECONDS_TO_CLEAN_UP
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+        with suppress(KeyboardInterrupt):  # who is impatient
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread():
+                    thread.join(max(0.0, deadline - time.monotonic()))
         if threading.active_count() > 1:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with suppress(OSError):  # whoever reads has gone
+                sys.stdout.flush()
             os._exit(status)
     sys.exit(status)
 
