@@ -181,5 +181,6 @@ def test_a_file_of_a_package_that_goes_away_meanwhile_is_no_deleted_one(flow: Fl
 
             yield told
 
+    request = SnapshotRequest(place=LivePlace(prefix=flow.prefix), name="small")
     with world_of(flow) as world, pytest.raises(ScanError, match=r"Unable to lock files of beta: .*/beta\.py: "):
-        take_snapshot(SnapshotRequest(prefix=flow.prefix, name="small"), world, Deleting())
+        take_snapshot(request, world, Deleting())
