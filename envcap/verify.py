@@ -6,7 +6,6 @@ Levels, strongest first: `manifest` (the same blobs), `config` (the same tars an
 
 import enum
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from envcap.digest import Digest
@@ -15,6 +14,7 @@ from envcap.oci.contents import FoundImage
 from envcap.oci.image import Image
 from envcap.oci.layers import FileFacts, FoundLayer, merge_layers, read_files
 from envcap.recipe import CONDA_ROOT, ENVIRONMENT_ROOT
+from envcap.workers import worker_pool
 
 
 class Level(enum.Enum):
@@ -76,7 +76,7 @@ def check_integrity(found: FoundImage, *, jobs: int = 1) -> list[dict[str, FileF
     if len(found.layers) != len(found.diff_ids):
         raise SinkError(f"The image has {len(found.layers)} layers, its config names {len(found.diff_ids)}")
     names = [f"layer {number + 1}" for number in range(len(found.layers))]
-    with ThreadPoolExecutor(jobs) as pool:
+    with worker_pool(jobs) as pool:
         return list(pool.map(_check_layer, found.layers, found.diff_ids, names))
 
 
