@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -139,9 +141,16 @@ HOSTILE = {
 }
 
 
+@pytest.fixture
+def shallow() -> Iterator[Path]:
+    """A folder whose name fits into the fields of a tar's headers, which pytest's need not."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_image_writes_nothing_outside_and_leaves_nothing_inside(tmp_path: Path, case: str) -> None:
-    canary = tmp_path / "canary"
+def test_a_hostile_image_writes_nothing_outside_and_leaves_nothing_inside(case: str, shallow: Path) -> None:
+    canary = shallow / "canary"
     canary.mkdir()
     (canary / "kept").write_text("as it was")
     before = fingerprint(canary)
@@ -150,11 +159,11 @@ def test_a_hostile_image_writes_nothing_outside_and_leaves_nothing_inside(tmp_pa
     assert len(name) < 80
     tars = [replaced(data, b"%CANARY%", name) for data in HOSTILE[case]]
     with pytest.raises(EnvcapError) as caught:
-        write(make_image(*tars), tmp_path / "root")
+        write(make_image(*tars), shallow / "root")
     assert caught.value.message
     assert fingerprint(canary) == before
-    assert not (tmp_path / "root").exists() or not any((tmp_path / "root").iterdir())
-    assert {path.name for path in tmp_path.iterdir()} <= {"canary", "root"}
+    assert not (shallow / "root").exists() or not any((shallow / "root").iterdir())
+    assert {path.name for path in shallow.iterdir()} <= {"canary", "root"}
 
 
 def replaced(data: bytes, old: bytes, new: bytes) -> bytes:
