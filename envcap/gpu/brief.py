@@ -64,8 +64,8 @@ def abridge(stack: GpuStack, arch: str, table: GpuTable) -> Brief:
         first = min(groups, key=lambda group: (group[0].provider or group[0].file, group[0].file))
         code += first
         alike |= {one.file: (tuple(groups), place) for place, one in enumerate(first)}
-    # What is linked when it runs is asked for by its package's name, wherever it lies.
-    linked = {row.provider: GpuCode(file=row.file, provider=row.provider, jit=("lto",)) for row in _linked(stack.code)}
+    # What is linked when it runs is named by its package, wherever it lies, or by its file where nobody brings it.
+    linked = {row.provider or row.file: replace(row, sets=(), jit=("lto",)) for row in _linked(stack.code)}
     code += [row for row in linked.values() if row.file not in alike]
     return Brief(stack=replace(stack, libraries=_libraries(stack, table), code=tuple(code)), alike=alike)
 

@@ -42,6 +42,18 @@ CUBLAS = GpuCode(
     provider="nvidia-cublas",
     sets=sets((347, [*GENERAL, "compute_120@9.2"]), (1115, ["sm_90a", "sm_90"]), (144, ["sm_120f"])),
 )
+CUSOLVER = GpuCode(
+    file="lib/python3.11/site-packages/nvidia/cu13/lib/libcusolver.so.12",
+    provider="nvidia-cusolver",
+    sets=sets(
+        (178, [*GENERAL, "compute_121@9.2"]), (1, ["compute_100@9.2", "sm_100"]), (1, ["compute_90@9.2", "sm_90"])
+    ),
+)
+CUSPARSE = GpuCode(
+    file="lib/python3.11/site-packages/nvidia/cu13/lib/libcusparse.so.12",
+    provider="nvidia-cusparse",
+    sets=sets((91, [*GENERAL, "compute_120@9.2"]), (4, ["sm_75"]), (8, ["sm_80"]), (8, ["sm_86"])),
+)
 CUSPARSELT = GpuCode(
     file="lib/python3.11/site-packages/nvidia/cusparselt/lib/libcusparseLt.so.0",
     provider="nvidia-cusparselt-cu13",

@@ -14,6 +14,8 @@ from tests.gpu.stacks import (
     BITS_ROCM,
     CUDART_12,
     CUDART_13,
+    CUSOLVER,
+    CUSPARSE,
     FAISS_STACK,
     HIP_STACK,
     LIBTORCH,
@@ -148,6 +150,11 @@ def test_jetson_s_capabilities_part_no_range_of_cards() -> None:
 
 def test_optional_libraries_narrow_nothing() -> None:
     need = next(one for one in TORCH_STACK.needs if one.subject == "compute-capability")
+    assert (need.at_least, need.at_most) == ("7.5", "12.1")
+
+
+def test_libraries_that_choose_kernels_by_device_narrow_nothing() -> None:
+    need = next(one for one in stack(LIBTORCH, CUSOLVER, CUSPARSE).needs if one.subject == "compute-capability")
     assert (need.at_least, need.at_most) == ("7.5", "12.1")
 
 
