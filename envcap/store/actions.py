@@ -21,8 +21,8 @@ from envcap.store.faults import explain_fault, faults_explained
 from envcap.store.objects import open_object
 from envcap.store.scratch import ScratchFile
 
-MAX_RECORD_SIZE: Final = 16 << 20
-"""Bytes; a record names digests and sizes, so a larger one is no record."""
+MAX_RECORD_SIZE: Final = 64 << 20
+"""Bytes; the list of a package of 400,000 files takes as much. What is larger is not remembered, and not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class ActionCache:
         return record
 
     def put(self, key: Digest, value: Mapping[str, object], *, blobs: Iterable[Digest] = ()) -> None:
-        """Remember a result, durably; it replaces an earlier one.
+        """Remember a result, durably; it replaces an earlier one. One of more than `MAX_RECORD_SIZE` is forgotten.
 
         Args:
             key: From `action_key`.
@@ -108,7 +108,7 @@ class ActionCache:
                 record without them.
 
         Raises:
-            StoreError: The disk is full or fails, or the value is not JSON or too large.
+            StoreError: The disk is full or fails, or the value is not JSON.
         """
         body = {"blobs": sorted(str(blob) for blob in blobs), "value": value}
         try:
@@ -117,10 +117,8 @@ class ActionCache:
             raise StoreError(f"Unexpected result of the action {key} (expected JSON): {error}") from error
         text = b"%s\n%s\n" % (str(_checksum(key, line)).encode(), line)
         if len(text) > MAX_RECORD_SIZE:
-            raise StoreError(
-                f"Unexpected size of the result of the action {key} (expected at most {MAX_RECORD_SIZE} bytes,"
-                f" found {len(text)})"
-            )
+            self.remove(key)
+            return
         with ScratchFile(self.root / "tmp", need=len(text)) as scratch:
             scratch.write(text)
             scratch.publish(self.path(key))
