@@ -64,15 +64,18 @@ class Tree:
 
     def real_path(self, path: str) -> str:
         """Write a relative path via the real folders: `lib64/python3.11/x` becomes `lib/python3.11/x`."""
-        if not self.folder_links:
+        links = self.folder_links
+        if not links:
             return path
         for _ in range(_MAX_LINK_STEPS):
-            for link, folder in self.folder_links.items():
-                if path.startswith(link + "/"):
-                    path = folder + path[len(link) :]
-                    break
-            else:
+            # A link is never below another one, so at most one of the path's folders is a link. It is looked up: a
+            # project's `node_modules` may hold thousands of links.
+            end = path.find("/")
+            while end >= 0 and path[:end] not in links:
+                end = path.find("/", end + 1)
+            if end < 0:
                 return path
+            path = links[path[:end]] + path[end:]
         return path
 
     def leaves_prefix(self, link: str) -> bool:

@@ -1,11 +1,12 @@
 """The walk over an environment's prefix."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from envcap.scan.files import is_plain, shown, walk_tree
+from envcap.scan.files import Tree, is_plain, shown, walk_tree
 from tests.scan.env_builder import write
 
 
@@ -58,6 +59,18 @@ def test_paths_through_a_symlinked_folder_are_written_via_the_real_one(tmp_path:
     assert tree.real_path("lib64/x/file") == "lib/x/file"
     assert tree.real_path("lib64") == "lib64"
     assert tree.real_path("lib6/x") == "lib6/x"
+
+
+def test_a_path_is_looked_up_and_not_compared_with_each_of_thousands_of_links() -> None:
+    class OnlyLookedUp(dict[str, str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("every link was asked")
+
+        items = keys = values = __iter__  # type: ignore[assignment]
+
+    tree = Tree(prefix="/env", files={}, folder_links=OnlyLookedUp({"lib64": "lib", "lib/a/one": "lib/a/real"}))
+    assert tree.real_path("lib64/a/one/file") == "lib/a/real/file"
+    assert tree.real_path("lib/a/two/file") == "lib/a/two/file"
 
 
 def test_real_path_ends_where_two_links_lead_to_each_other(tmp_path: Path) -> None:
