@@ -225,3 +225,10 @@ def test_a_host_driver_in_the_environment_never_gets_into_a_lock(flow: Flow) -> 
     next(flow.site_packages.glob("careless.libs/*")).unlink()
     taken = flow.snapshot()
     assert taken.status == 0, taken.err
+
+
+def test_a_warning_about_a_file_of_one_letter_names_it(flow: Flow) -> None:
+    os.mkfifo(flow.prefix / "s")
+    taken = flow.snapshot()
+    assert taken.status == 0, taken.err
+    assert "warning: s: It is a FIFO, socket or device: left out\n" in taken.err
