@@ -66,6 +66,15 @@ def write_lockfile(lockfile: Lockfile) -> str:
     text = dump_toml(head | body)
     for platform, table in expected.items():
         text += f'\n[expected."{platform}"]\n' + dump_toml(table)
+    size = len(text.encode())
+    if size > MAX_TEXT:
+        patches = [*(row.patches for row in lockfile.packages), *(row.patches for row in lockfile.conda)]
+        rows = sum(map(len, patches)) + len(lockfile.captured)
+        raise LockfileError(
+            f"The lock would be too long ({size:,} bytes, at most {MAX_TEXT:,}): it lists {rows:,} files that are"
+            " patched, or nobody's",
+            hint="move data out of the environment's packages, or lower `--max-unowned`",
+        )
     return text
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from envcap.errors import LockfileError
 from envcap.lockfile.codec import to_table
 from envcap.lockfile.document import MAX_TEXT, environment_digest, read_lockfile, write_lockfile
-from envcap.lockfile.model import Expected, Lockfile, SourceArchive
+from envcap.lockfile.model import CapturedFile, Expected, Lockfile, SourceArchive
 from tests.lockfile.small import SMALL, SMALL_TEXT, sha
 from tests.lockfile.strategies import lockfiles
 
@@ -175,6 +175,16 @@ def test_an_integer_of_many_digits_is_refused() -> None:
 def test_a_long_text_is_refused_unread() -> None:
     error = refusal("a" * (MAX_TEXT + 1))
     assert error.message == f"The lockfile is too long ({MAX_TEXT + 1} characters, at most {MAX_TEXT})"
+
+
+def test_a_lock_that_would_be_too_long_to_be_read_is_not_written() -> None:
+    deep = "d/" * 1900
+    files = tuple(CapturedFile(path=f"{deep}{number}", target="x") for number in range(10_000, 14_400))
+    with pytest.raises(LockfileError) as caught:
+        write_lockfile(replace(SMALL, captured=files))
+    rows = len(files) + sum(len(package.patches) for package in SMALL.packages)
+    assert caught.value.message.endswith(f"at most 16,777,216): it lists {rows:,} files that are patched, or nobody's")
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "{ b = " * 100_000, "a = " + "[{ b = " * 50_000])
