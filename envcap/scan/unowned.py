@@ -6,7 +6,8 @@ Python, or a program that runs beside it, would find them. Elsewhere under the p
 is of a kind that is plainly somebody's work and not part of an environment (a folder that a `.pth` file adds to the
 module path is code all the same, and only the second and third of these are left out there):
 
-* projects: a folder that holds `pyproject.toml`, `setup.py`, `setup.cfg` or a repository, with all below it; also where
+* projects: a folder that holds `pyproject.toml`, `setup.py`, `setup.cfg`, a lock of ours or a repository, with all
+  below it (else a snapshot that is written into the environment's folder would be in the next one); also where
   the environment is the project's own folder (an editable install's code is captured with its package instead),
 * notebooks, model weights and data sets, by their suffix or by the name of their top folder,
 * links that lead to a place that only this machine has.
@@ -70,6 +71,7 @@ _PRIVATE = frozenset(
     }
 )  # fmt: skip
 _PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
+_LOCK = "envcap.lock"
 _NOTEBOOKS = (".ipynb",)
 _MODELS = (
     ".safetensors", ".gguf", ".ggml", ".pt", ".pth", ".ckpt", ".onnx", ".keras", ".tflite", ".h5", ".joblib", ".pkl",
@@ -103,7 +105,8 @@ def project_folders(paths: Iterable[str]) -> frozenset[str]:
         parts = path.split("/")
         if parts[0] in _SCHEME or parts[0] == "bin":
             continue
-        if parts[-1] in _PROJECT_FILES:
+        # A lock in the prefix itself is a file like any other.
+        if parts[-1] in _PROJECT_FILES or (parts[-1] == _LOCK and len(parts) > 1):
             roots.add("/".join(parts[:-1]))
         repository = next((number for number, part in enumerate(parts[:-1]) if part in _REPOSITORIES), None)
         # A worktree or submodule has a file `.git`.

@@ -90,6 +90,13 @@ def test_a_project_inside_the_environment_is_somebodys_work() -> None:
     assert kind("src/apple/main.py", "src/app/setup.py") is Kind.OTHER
 
 
+def test_a_lock_that_was_written_into_the_environment_is_not_captured_by_the_next() -> None:
+    assert kind("lockfiles/ml/envcap.lock") is Kind.PROJECT
+    assert kind("lockfiles/ml/blobs/sha256/00", "lockfiles/ml/envcap.lock") is Kind.PROJECT
+    assert kind("lockfiles/notes", "lockfiles/ml/envcap.lock") is Kind.OTHER
+    assert kind("notes", "envcap.lock") is Kind.OTHER
+
+
 def test_where_the_environment_is_the_projects_folder_its_own_folders_stay() -> None:
     for marker in ("pyproject.toml", "setup.cfg", ".git/HEAD", ".git"):
         assert kind("app/main.py", marker) is Kind.PROJECT
