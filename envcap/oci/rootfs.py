@@ -20,7 +20,7 @@ from envcap.oci.layout import Progress
 
 
 def check_rootfs_place(folder: Path) -> None:
-    """Write into nothing but a new or empty folder.
+    """Write into nothing but a new or empty folder, and never through a symlink.
 
     Raises:
         SinkError: Something else is there.
@@ -28,6 +28,8 @@ def check_rootfs_place(folder: Path) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise SinkError(f"{folder} is not an empty folder (expected a new one)", hint="choose another `--rootfs`")
+        if folder.is_symlink():
+            raise SinkError(f"{folder} is a symlink (expected a new folder)", hint="choose another `--rootfs`")
     except OSError as error:
         raise SinkError(f"{folder} can't be read: {error.strerror or error}") from None
 

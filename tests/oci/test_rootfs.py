@@ -101,6 +101,16 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path, existing: str) -> N
     assert [path.name for path in other.iterdir()] == ["mine"]
 
 
+def test_nothing_is_written_through_a_symlink(tmp_path: Path) -> None:
+    place, other = tmp_path / "root", tmp_path / "other"
+    other.mkdir()
+    place.symlink_to(other)
+    for act in (check_rootfs_place, lambda place: write(SMALL, place)):
+        with pytest.raises(SinkError, match="is a symlink"):
+            act(place)
+    assert list(other.iterdir()) == []
+
+
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     write(SMALL, tmp_path / "root")
