@@ -44,7 +44,9 @@ def refusals(where: str) -> Iterator[None]:
     except SinkError:
         raise
     except EnvcapError as error:
-        raise SinkError(f"{where}: {error.message}", hint=error.hint) from None
+        # Readers of archives name the archive themselves.
+        message = error.message if error.message.startswith(f"{where}: ") else f"{where}: {error.message}"
+        raise SinkError(message, hint=error.hint) from None
     except OSError as error:
         raise SinkError(f"{where} can't be read: {error.strerror or error}") from None
 

@@ -43,6 +43,14 @@ def test_bytes_after_the_compressed_stream_are_refused() -> None:
         read_files(found_layer(TAR + b"more"), name="a layer")
 
 
+def test_a_damaged_layer_is_named_once() -> None:
+    damaged = bytearray(compress(TAR))
+    damaged[-8] ^= 1  # RFC 1952: the checksum, before the size
+    with pytest.raises(SinkError) as caught:
+        read_files(found_layer(bytes(damaged)), name="layer 2")
+    assert caught.value.message.startswith("layer 2: damaged or hostile compressed data")
+
+
 def facts(kind: str = "file", **fields: str) -> FileFacts:
     return FileFacts(kind=kind, mode=0o644, **fields)  # type: ignore[arg-type]  # texts only
 
