@@ -2,7 +2,9 @@
 
 import gc
 import io
+import os
 import sys
+from pathlib import Path
 
 _INTERRUPTED = 130
 _SECONDS_TO_CLEAN_UP = 1.0
@@ -19,6 +21,7 @@ def main() -> None:
         sys.exit(_INTERRUPTED)
     # Tens of thousands of entries live at once and hardly any cycles: looking for those is wasted time.
     gc.set_threshold(500_000, 50, 100)
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -45,6 +48,21 @@ def _leave(status: int) -> None:
                 sys.stdout.flush()
             os._exit(status)
     sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Give a program that was started without some of its standard streams the null device instead.
+
+    Else the first files that are opened would get their numbers, and what a library says would go into a file of ours.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:  # noqa: PLR2004  # the lowest free number is given: 0 to 2 are the standard streams
+        os.set_inheritable(number, True)  # noqa: FBT003  # its only way
+        number = os.dup(number)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for good
 
 
 if __name__ == "__main__":

@@ -66,10 +66,20 @@ def _fail_of_system(error: OSError) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if isinstance(error, BrokenPipeError):
         return 1
+    if error.errno == errno.ENOENT and not error.filename and _is_folder_gone():
+        return fail("The current folder is not there any more", "change to a folder that is, with `cd`", 1)
     where = f": {error.filename}" if error.filename else ""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     hint = "free some space, or choose other folders with `--store` and `--output`" if full else ""
     return fail(f"{error.strerror or error}{where}", hint, 1)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  # asks for nothing but this
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def fail(message: str, hint: str, status: int) -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -141,6 +142,36 @@ def test_a_reader_that_went_away_is_no_reason_to_talk(locked: Flow) -> None:
     os.close(writing)
     assert done.stderr == b""
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_mistake(locked: Flow, closed: str, tmp_path: Path) -> None:
+    built = tmp_path / "image.tar"
+    command = shlex.join([sys.executable, "-m", "envcap", "rebuild", str(locked.lock), "--output", str(built)])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], env=spawn_environ(locked), capture_output=True, check=False
+    )
+    assert (done.returncode, b"error" in done.stderr) == (0, False), done.stderr
+    assert built.is_file()
+
+
+def test_a_current_folder_that_is_gone_is_said_with_a_next_step(locked: Flow, tmp_path: Path) -> None:
+    command = shlex.join(
+        [sys.executable, "-m", "envcap", "rebuild", str(locked.lock), "--output", str(tmp_path / "image.tar")]
+    )
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(
+        ["sh", "-c", f"rmdir ../gone && {command}"],
+        cwd=tmp_path / "gone",
+        env=spawn_environ(locked),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: The current folder is not there any more\n\nhint: change to a folder that is, with `cd`\n"
+    )
 
 
 def test_a_full_output_is_one_line(locked: Flow) -> None:
