@@ -61,6 +61,12 @@ class Reference:
         Raises:
             UsageError: The text is none.
         """
+        user, at, rest = text.rpartition("://")[2].partition("/")[0].rpartition("@")
+        if at and not rest.startswith("sha"):  # a name without a registry may have a digest
+            raise UsageError(
+                f"A reference has no user name or password (found {len(user)} characters before `@`)",
+                hint="log in with `docker login` or `podman login`, then leave them out",
+            )
         if len(text) > _LONGEST or not text.isascii() or not text.isprintable():
             raise UsageError(f"Unexpected reference {text[:100]!r} (expected at most {_LONGEST} ASCII characters)")
         if "://" in text:

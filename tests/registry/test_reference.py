@@ -90,6 +90,23 @@ def test_what_the_grammar_does_not_have_is_refused(text: str) -> None:
         Reference.parse(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me:secret-word@registry.example.org/lab/ml:1",
+        "https://me:secret-word@registry.example.org/lab/ml",
+        "secret-word@registry.example.org/ml@sha256:" + "0" * 64,
+        "me:secret-word@registry.example.org",
+        "me:secret-word@é/" + "x" * 600,
+    ],
+)
+def test_a_password_in_a_reference_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError, match="no user name or password") as caught:
+        Reference.parse(text)
+    assert "secret-word" not in f"{caught.value.message} {caught.value.hint}"
+    assert "docker login" in caught.value.hint
+
+
 def test_a_scheme_is_refused_with_what_to_write_instead() -> None:
     with pytest.raises(UsageError, match="expected no scheme") as caught:
         Reference.parse("docker://registry.example.org/lab/ml:1")
