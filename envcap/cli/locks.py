@@ -31,13 +31,16 @@ def open_lock(path: Path, *, store: Path | None = None, offline: bool = False, p
     Raises:
         LockfileError: There is none, or it can't be read.
         RegistryError: A registry has none, or answers wrongly.
+        UsageError: It is a reference with a password.
     """
     if is_bundle(path):
         return open_bundle(path)
     if os.path.lexists(path):
         return open_local_lock(path)
     from envcap.cli.registries import as_reference, open_remote_lock  # noqa: PLC0415  # most locks are files
+    from envcap.registry.reference import refuse_userinfo  # noqa: PLC0415
 
+    refuse_userinfo(str(path))
     if reference := as_reference(path):
         return open_remote_lock(reference, store=store, offline=offline, plain_http=plain_http)
     return open_local_lock(path)

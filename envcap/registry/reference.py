@@ -21,6 +21,7 @@ _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\])(?::(?P<port>[0-9]{{1,5}}))?\Z")
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_USERINFO: Final = re.compile(r"(?P<scheme>[a-z]+:/{1,2})?(?P<user>[^/]*)@(?!sha[0-9]+:)(?P<host>[^/@]*)")
 _EXAMPLE: Final = "write it like `registry.example.org/lab/ml:2026-11`"
 
 
@@ -61,12 +62,7 @@ class Reference:
         Raises:
             UsageError: The text is none.
         """
-        user, at, rest = text.rpartition("://")[2].partition("/")[0].rpartition("@")
-        if at and not rest.startswith("sha"):  # a name without a registry may have a digest
-            raise UsageError(
-                f"A reference has no user name or password (found {len(user)} characters before `@`)",
-                hint="log in with `docker login` or `podman login`, then leave them out",
-            )
+        refuse_userinfo(text)
         if len(text) > _LONGEST or not text.isascii() or not text.isprintable():
             raise UsageError(f"Unexpected reference {text[:100]!r} (expected at most {_LONGEST} ASCII characters)")
         if "://" in text:
@@ -85,6 +81,23 @@ class Reference:
     def at(self, digest: Digest) -> Self:
         """Name one manifest of the same repository for ever."""
         return replace(self, digest=digest)
+
+
+def refuse_userinfo(text: str) -> None:
+    """Refuse what holds a password, before anything repeats it.
+
+    Args:
+        text: A reference or URL; `Path` makes one slash of two.
+
+    Raises:
+        UsageError: It begins with `USER:PASSWORD@`, or with something before the `@` of a host.
+    """
+    found = _USERINFO.match(text)
+    if found and (found["scheme"] or ":" in found["user"] or _looks_like_host(found["host"])):
+        raise UsageError(
+            f"A reference has no user name or password (found {len(found['user'])} characters before `@`)",
+            hint="log in with `docker login` or `podman login`, then leave them out",
+        )
 
 
 def check_tag(tag: str) -> None:

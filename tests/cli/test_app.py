@@ -274,3 +274,13 @@ def test_help_is_quick_because_commands_load_late() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "lock", ["me:secret-word@registry.example.org/lab/ml:1", "https://me:secret-word@lab.example.org/ml"]
+)
+def test_a_lock_that_is_a_reference_with_a_password_is_refused_without_repeating_it(locked: Flow, lock: str) -> None:
+    answer = locked.run("show", lock)
+    assert answer.status == 2
+    assert "A reference has no user name or password" in answer.err
+    assert "secret-word" not in answer.err + answer.out

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from envcap.digest import Digest
 from envcap.errors import UsageError
-from envcap.registry.reference import Reference
+from envcap.registry.reference import Reference, refuse_userinfo
 
 HEX = "a" * 64
 
@@ -105,6 +105,11 @@ def test_a_password_in_a_reference_is_refused_and_not_repeated(text: str) -> Non
         Reference.parse(text)
     assert "secret-word" not in f"{caught.value.message} {caught.value.hint}"
     assert "docker login" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["me@lab/ml", "lab/me:x@registry.example.org", "ml@sha256:00", "a/b@sha512:00"])
+def test_what_is_no_password_is_let_through(text: str) -> None:
+    refuse_userinfo(text)
 
 
 def test_a_scheme_is_refused_with_what_to_write_instead() -> None:
