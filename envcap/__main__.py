@@ -13,6 +13,7 @@ _SECONDS_TO_CLEAN_UP = 1.0
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    _open_standard_streams()
     try:
         # Loading takes most of a short command's time: who breaks that off gets no traceback either.
         from envcap.cli.app import run  # noqa: PLC0415
@@ -21,7 +22,6 @@ def main() -> None:
         sys.exit(_INTERRUPTED)
     # Tens of thousands of entries live at once and hardly any cycles: looking for those is wasted time.
     gc.set_threshold(500_000, 50, 100)
-    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names and diffs hold any character; a terminal that can't show one gets its number, not a failure.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -33,8 +33,7 @@ def main() -> None:
 def _leave(status: int) -> None:
     """End the process; after an interrupt also if a thread is still busy (`envcap.workers` says why it may be left)."""
     if status == _INTERRUPTED:
-        import os  # noqa: PLC0415  # nothing else here needs them
-        import threading  # noqa: PLC0415
+        import threading  # noqa: PLC0415  # nothing else here needs them
         import time  # noqa: PLC0415
         from contextlib import suppress  # noqa: PLC0415
 

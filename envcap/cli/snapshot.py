@@ -249,7 +249,6 @@ def _told(finding: Finding) -> str:
     """Say a finding with its file, where the sentence alone names neither the file nor the package."""
     name, subject = finding.path.rpartition("/")[2], finding.message.partition(" ")[0]
     is_package = len(subject) >= _SHORTEST_NAME and canonicalize_name(subject) in canonicalize_name(name)
-    # By its words: a file `s` is not named by every sentence that holds an s.
     # As a word of its own: not every sentence that holds an s names the file `s`.
     named = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", finding.message) is not None or is_package
     return finding.message if named else f"{finding.path}: {finding.message}"
