@@ -2,8 +2,9 @@
 
 Installers do not record which file they took, so a wheel's own list is mapped to the prefix and compared with the live
 files. An artifact is accepted as the origin if the live METADATA and WHEEL are its own, and at least half of its files
-are unchanged; what differs then is a patch: edited, added or deleted files. Among accepted artifacts the one with the
-fewest differences is the origin.
+are unchanged; what differs then is a patch: edited, added or deleted files. Files that another distribution wrote over
+(`nvidia-nccl-cu12` those of `nvidia-nccl-cu13`) speak neither for an artifact nor against it. Among accepted artifacts
+the one with the fewest differences is the origin.
 Source: PyPA wheel format (`.data` schemes, RECORD), PEP 376, 610, 627; notes/capture.md §3 (shipped-wrong RECORDs).
 """
 
@@ -92,6 +93,7 @@ class Match:
         deleted: Files of the wheel, or scripts of its entry points, that are gone.
         mode_changed: Files with equal bytes that are executable on one side only.
         scripts_rewritten: Scripts that differ in nothing but the interpreter that the installer wrote.
+        overwritten: Number of the edited files that another distribution owns too, and may have written.
         same_metadata: Whether METADATA and WHEEL are the wheel's own.
         findings: Rows of the wheel's RECORD that are wrong about its own members.
     """
@@ -102,6 +104,7 @@ class Match:
     deleted: tuple[str, ...] = ()
     mode_changed: tuple[str, ...] = ()
     scripts_rewritten: tuple[str, ...] = ()
+    overwritten: int = 0
     same_metadata: bool = True
     findings: tuple[Finding, ...] = ()
 
@@ -114,7 +117,7 @@ class Match:
     def is_accepted(self) -> bool:
         """Tell whether the wheel is the distribution's origin, by the rule in this module's docstring."""
         equal = self.unchanged + len(self.scripts_rewritten) + len(self.mode_changed)
-        total = equal + len(self.edited) + len(self.deleted)
+        total = equal + len(self.edited) - self.overwritten + len(self.deleted)
         return self.same_metadata and total > 0 and 2 * equal >= total
 
 
@@ -142,6 +145,7 @@ def match_artifact(
     *,
     live: LiveFiles,
     read_member: Callable[[str], bytes],
+    shared: frozenset[str] = frozenset(),
 ) -> Match:
     """Compare an installed distribution with a wheel.
 
@@ -151,11 +155,12 @@ def match_artifact(
         place: Where the distribution lies.
         live: Reads live files, where a hash alone doesn't tell.
         read_member: Reads a small member of the wheel by name.
+        shared: The paths that other distributions own too.
 
     Raises:
         ArchiveError: The wheel can't be read, or maps to no tree.
     """
-    return _Comparison(distribution, contents, place, live, read_member).result()
+    return _Comparison(distribution, contents, place, live, read_member).result(shared)
 
 
 def patches_of(match: Match, files: Mapping[str, InstalledFile]) -> tuple[Patch, ...]:
@@ -219,7 +224,7 @@ class _Comparison:
         }
         self._findings: list[Finding] = []
 
-    def result(self) -> Match:
+    def result(self, shared: frozenset[str]) -> Match:
         """Compare everything."""
         for path, member in self._tree.items():
             self._found[self._classify(path, member)].append(path)
@@ -235,6 +240,7 @@ class _Comparison:
             deleted=groups["deleted"],
             mode_changed=groups["mode_changed"],
             scripts_rewritten=groups["scripts_rewritten"],
+            overwritten=len(shared.intersection(groups["edited"])),
             same_metadata=all(path in self._tree and path not in changed for path in identity),
             findings=tuple(sorted(self._findings, key=lambda finding: finding.path)),
         )

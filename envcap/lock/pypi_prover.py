@@ -11,6 +11,7 @@ from envcap.digest import is_sha256
 from envcap.environment import DirectUrl, Distribution, Environment
 from envcap.errors import ArchiveError, SourceError
 from envcap.finding import Finding, FindingLevel
+from envcap.lock.patches import shared_paths
 from envcap.lock.proof import Match, Place, match_artifact, patches_of
 from envcap.lock.pypi_candidates import Candidates, file_filter, find_candidates
 from envcap.lock.pypi_live import LiveTree
@@ -54,6 +55,7 @@ class Prover:
         self._session = reader.session
         self._indexes = reader.session.settings.indexes
         self._platform = platform
+        self._shared = shared_paths(environment.distributions)
         self._live = LiveTree(environment.prefix, (file for one in environment.distributions for file in one.files))
 
     def prove(self, distribution: Distribution, place: Place, meter: Meter) -> ProofResult:
@@ -141,7 +143,12 @@ class Prover:
                 meter=meter,
             ) as wheel:
                 match = match_artifact(
-                    distribution, wheel.contents, place, live=self._live, read_member=wheel.read_member
+                    distribution,
+                    wheel.contents,
+                    place,
+                    live=self._live,
+                    read_member=wheel.read_member,
+                    shared=self._shared,
                 )
                 return Trial(file=file, match=match, size=wheel.size)
         except (SourceError, ArchiveError) as error:

@@ -50,6 +50,7 @@ def compare(
     *,
     entry_points: tuple[EntryPoint, ...] = (),
     lies: dict[str, str] | None = None,
+    shared: frozenset[str] = frozenset(),
 ) -> Match:
     members = wheel_files("demo", "1.0", files)
     distribution = install(prefix, "demo", "1.0", members, entry_points=entry_points, changes=changes)
@@ -59,6 +60,7 @@ def compare(
         place(prefix),
         live=LiveTree(prefix),
         read_member=members.__getitem__,
+        shared=shared,
     )
 
 
@@ -158,6 +160,24 @@ def test_the_patches_name_what_is_there_now(tmp_path: Path) -> None:
         (f"{SITE}/demo/new.py", "added", 3),
     ]
     assert patches[1].sha256 == ""
+
+
+@pytest.mark.parametrize("others", [5, 4, 3, 0])
+def test_files_that_another_distribution_wrote_over_speak_for_and_against_nothing(tmp_path: Path, others: int) -> None:
+    names = [f"nccl/{number}.h" for number in range(5)]
+    changes: dict[str, bytes | None] = {f"{SITE}/{name}": b"another version" for name in names}
+    shared = frozenset(f"{SITE}/{name}" for name in names[:others])
+    match = compare(tmp_path, dict.fromkeys(names, b"own"), changes, shared=shared)
+
+    assert len(match.edited) == match.differences == 5
+    # METADATA and WHEEL alone are its own, and speak for it as long as no more than two files speak against it.
+    assert match.is_accepted is (5 - others <= 2)
+
+
+def test_another_wheel_is_not_accepted_because_all_its_files_are_another_s_too(tmp_path: Path) -> None:
+    metadata: dict[str, bytes | None] = {f"{SITE}/{INFO}/WHEEL": b"Tag: cp39-cp39-any\n", f"{SITE}/nccl.h": b"live"}
+    match = compare(tmp_path, {"nccl.h": b"own"}, metadata, shared=frozenset({f"{SITE}/nccl.h"}))
+    assert not match.is_accepted
 
 
 def test_a_lost_x_bit_is_a_change_of_mode(tmp_path: Path) -> None:
