@@ -9,6 +9,7 @@ from pathlib import Path
 from envcap.cli.locks import open_lock
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
 from envcap.errors import DifferenceError, UsageError
+from envcap.few import few
 from envcap.gpu.model import VENDOR_NAMES, GpuDevice, GpuDriver, GpuMachine, GpuStack
 from envcap.gpu.preflight import RUNS, Level, Preflight
 from envcap.gpu.table import gpu_table
@@ -207,14 +208,11 @@ def _where(row: WhereRow) -> tuple[str, str, str]:
 
 
 def _excluded(row: WhereRow) -> str:
-    names = ", ".join(row.excluded_by[:_PACKAGES_SHOWN]) or row.why or row.level.value
-    more = f" and {len(row.excluded_by) - _PACKAGES_SHOWN} more" if len(row.excluded_by) > _PACKAGES_SHOWN else ""
-    return names + more
+    return few(row.excluded_by, _PACKAGES_SHOWN) or row.why or row.level.value
 
 
 def _models(row: WhereRow) -> str:
-    more = f" and {len(row.models) - _SHOWN} more" if len(row.models) > _SHOWN else ""
-    return ", ".join(row.models[:_SHOWN]) + more
+    return few(row.models, _SHOWN)
 
 
 def _driver(driver: GpuDriver) -> str:

@@ -18,6 +18,7 @@ from envcap.conda.channel import SUBDIRS, channel_url
 from envcap.conda.listed import Listing
 from envcap.conda.listing import read_listing
 from envcap.errors import LockfileError, UsageError
+from envcap.few import few
 from envcap.finding import FindingLevel
 from envcap.importing.conda import linked_environment, name_channels, without_scripts, without_session
 from envcap.importing.resolve import Resolved, resolve_environment
@@ -182,12 +183,11 @@ def _told(found: Snapshot, lockfile: Lockfile) -> list[str]:
 
 
 def _rows(found: Snapshot, lock: Lockfile) -> list[tuple[str, str]]:
-    named = ", ".join(f"{row.name} {row.version}" for row in lock.packages[:_SHOWN])
-    more = f" and {len(lock.packages) - _SHOWN} more" if len(lock.packages) > _SHOWN else ""
+    named = few([f"{row.name} {row.version}" for row in lock.packages], _SHOWN)
     return [
         ("interpreter", interpreter_words(lock)),
         *conda_rows(lock),
-        *([("pip", named + more)] if lock.packages else []),
+        *([("pip", named)] if lock.packages else []),
         ("OS packages", str(len(lock.system))),
         ("image", f"{len(found.prediction.diff_ids)} layers, {human_size(sum(found.prediction.sizes))} unpacked"),
         ("image ID", lock.expected[0].image_id if lock.expected else _UNPROVED),

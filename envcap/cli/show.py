@@ -9,6 +9,7 @@ from envcap.cli.facts import fact_rows
 from envcap.cli.locks import open_lock
 from envcap.cli.patches import SHORT, WHOLE, local_patches, patched_files, read_patches, table_of
 from envcap.cli.talk import print_data, visible_lines
+from envcap.few import few
 from envcap.lock.debian_base import INSTALLED
 from envcap.lock.origin import origin_lines
 from envcap.lockfile.codec import to_table
@@ -83,8 +84,6 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
     signed = {source.signature for source in lockfile.sources if source.kind == "debian"}
     requested = [row.name for row in lockfile.conda if row.requested]
     requested += [package.name for package in lockfile.packages if package.requested]
-    shown = requested[:_SHOWN]
-    more = f" and {len(requested) - len(shown)} more" if len(requested) > len(shown) else ""
     captured = (
         f"{len(lockfile.captured)} unowned files, {human_size(sum(kept_hashes(lockfile).values()))} beside the lock"
     )
@@ -96,7 +95,7 @@ def _head(lockfile: Lockfile) -> list[tuple[str, str]]:
         ("interpreter", f"Python {interpreter.version} ({interpreter.origin})" if has_python else "none: no Python"),
         *conda_rows(lockfile),
         *([("packages", packages)] if has_python else []),
-        ("requested", ", ".join(shown) + more),
+        ("requested", few(requested, _SHOWN)),
         ("captured", captured),
         ("OS packages", f"{system}, Debian {suites[0] if suites else '?'}, signature {'/'.join(sorted(signed))}"),
         *fact_rows(lockfile),

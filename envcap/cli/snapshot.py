@@ -19,6 +19,7 @@ from envcap.cli.machine import this_machine
 from envcap.cli.patches import SHORT, patched_files, taint_lines
 from envcap.cli.talk import Talk, print_data, visible, visible_lines
 from envcap.errors import DifferenceError, LockfileError, UsageError
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.live.scan import live_place
 from envcap.lock.debian_base import INSTALLED
@@ -269,8 +270,7 @@ def _unowned(groups: Sequence[UnownedGroup]) -> list[tuple[str, str]]:
 def _startup(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     """Name what Python runs at every start, whoever owns it."""
     names = [visible(row.path.rpartition("/")[2]) for row in findings if row.code == "startup-code"]
-    more = f" and {len(names) - _STARTUP_SHOWN} more" if len(names) > _STARTUP_SHOWN else ""
-    return [("run at start", ", ".join(names[:_STARTUP_SHOWN]) + more)] if names else []
+    return [("run at start", few(names, _STARTUP_SHOWN))] if names else []
 
 
 def _more(pages: int, others: int) -> str:

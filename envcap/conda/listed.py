@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from envcap.conda.channel import FILE, SUBDIR, channel_name, channel_url, split_url
 from envcap.digest import is_sha256
 from envcap.errors import LockfileError
+from envcap.few import few
 
 HINT = (
     "give an `@EXPLICIT` list (`conda list --explicit --sha256`), a `conda-lock.yml` of version 1, a `pixi.lock`, "
@@ -209,6 +210,4 @@ def shown(url: str) -> str:
 
 def named(names: Iterable[str]) -> str:
     """Name the first few of many things that may be called anything."""
-    found = [repr(name[:80]) for name in names]
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + more
+    return few([repr(name[:80]) for name in names], _SHOWN)

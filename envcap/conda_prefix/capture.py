@@ -20,6 +20,7 @@ from envcap.conda_prefix.complete import (
 from envcap.conda_prefix.links import know_links
 from envcap.environment import CondaRecord, Environment
 from envcap.errors import MissingArtifactError
+from envcap.few import few
 from envcap.finding import Finding
 from envcap.lock.conda import LockedConda, is_complete, row_of
 from envcap.lock.conda_archive import write_conda_archive
@@ -175,10 +176,9 @@ def _findings(captured: Sequence[CondaRecord], lost: Mapping[str, str]) -> list[
     for kind, how in (("archive", "as the archive that this machine has"), ("files", "made of the installed files")):
         rows = [record for record in captured if record.captured == kind]
         if rows:
-            named = [f"{row.name} {row.version} ({row.channel}: {lost[row.name]})" for row in rows[:_SHOWN]]
-            more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+            named = few([f"{row.name} {row.version} ({row.channel}: {lost[row.name]})" for row in rows], _SHOWN)
             count = f"{len(rows)} conda package{'' if len(rows) == 1 else 's'} that no channel gives"
-            message = f"{count} {'is' if len(rows) == 1 else 'are'} kept with the lock, {how}: {', '.join(named)}{more}"
+            message = f"{count} {'is' if len(rows) == 1 else 'are'} kept with the lock, {how}: {named}"
             if any(UNREACHED in lost[row.name] for row in rows):
                 message += "; take the snapshot again once it answers, or with `--offline` to take its word for it"
             found.append(Finding(code=f"conda-{kind}-kept", message=message))
@@ -188,9 +188,7 @@ def _findings(captured: Sequence[CondaRecord], lost: Mapping[str, str]) -> list[
 def _unproved(record: CondaRecord, paths: Sequence[str]) -> list[Finding]:
     if not paths:
         return []
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     message = (
-        f"Edited since conda installed {record.name}, whose archive nobody has: {', '.join(paths[:_SHOWN])}{more} "
-        "(kept as it is)"
+        f"Edited since conda installed {record.name}, whose archive nobody has: {few(paths, _SHOWN)} (kept as it is)"
     )
     return [Finding(code="conda-files-edited", message=message, path=paths[0])]

@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from envcap.build.live import read_script
 from envcap.environment import DirectUrl, Distribution, Environment
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.lock.capture import capture_distribution, captured_files, captured_name, is_wheel
 from envcap.lock.contested import contest_findings, find_contests, left_to_others
@@ -168,9 +169,8 @@ def _without(patches: Sequence[Patch], others: frozenset[str]) -> tuple[Patch, .
 
 def _loose_findings(distribution: Distribution, loose: frozenset[str]) -> Iterator[Finding]:
     if loose:
-        names = ", ".join(path.rpartition("/")[2] for path in sorted(loose)[:_NAMED])
-        more = f" and {len(loose) - _NAMED} more" if len(loose) > _NAMED else ""
-        message = f"{distribution.name}: {names}{more} kept beside its archive, which can't hold such names"
+        names = few([path.rpartition("/")[2] for path in sorted(loose)], _NAMED)
+        message = f"{distribution.name}: {names} kept beside its archive, which can't hold such names"
         yield Finding(code="captured-loose", message=message, path=min(loose), level=FindingLevel.NOTE)
 
 
@@ -248,6 +248,5 @@ def _changes(patches: Sequence[Patch]) -> str:
     for change in ("edited", "added", "deleted"):
         names = [patch.path.rpartition("/")[2] for patch in patches if patch.change == change]
         if names:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            parts.append(f"{', '.join(names[:_NAMED])}{more} {change}")
+            parts.append(f"{few(names, _NAMED)} {change}")
     return "; ".join(parts)

@@ -16,6 +16,7 @@ from envcap.conda.paths import ENTRY_POINT, HARDLINK, SOFTLINK
 from envcap.digest import Digest
 from envcap.environment import CondaPath, CondaRecord, Environment, InstalledFile
 from envcap.errors import ScanError
+from envcap.few import few
 from envcap.finding import Finding
 from envcap.lock.conda_unrun import unrun_findings
 from envcap.lock.patches import KeptContent
@@ -262,8 +263,7 @@ def _unproved(record: CondaRecord, patch: Patch) -> Finding:
 def _edited(record: CondaRecord, edited: Sequence[str]) -> list[Finding]:
     if not edited:
         return []
-    more = f" and {len(edited) - _SHOWN} more" if len(edited) > _SHOWN else ""
-    message = f"Edited since conda installed {record.name}: {', '.join(edited[:_SHOWN])}{more} (kept with the lock)"
+    message = f"Edited since conda installed {record.name}: {few(edited, _SHOWN)} (kept with the lock)"
     return [Finding(code="conda-files-edited", message=message, path=edited[0])]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from envcap.environment import CondaRecord, Environment
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 
 _LINK_SCRIPTS = ("pre-link", "post-link")
@@ -94,7 +95,9 @@ def _activation(environment: Environment) -> Iterator[Finding]:
     own = {file.path for file in environment.unowned if file.path.startswith(_ACTIVATE) and file.path.endswith(".sh")}
     names = [*sorted(owners), *(path.removeprefix(_ACTIVATE) for path in sorted(own))]
     if names:
-        message = f"The image's commands start without the activation scripts of {_listed(names)} ({_ACTIVATE[:-1]})"
+        message = (
+            f"The image's commands start without the activation scripts of {few(names, _SHOWN)} ({_ACTIVATE[:-1]})"
+        )
         yield Finding(code="conda-activation", message=message, level=FindingLevel.WARNING)
 
 
@@ -116,15 +119,10 @@ def _variables(environment: Environment, given: Collection[str]) -> Iterator[Fin
     if names:
         pronoun = "it" if len(names) == 1 else "one"
         message = (
-            f"Activated, the environment sets {_listed(names)}, which the image doesn't: "
+            f"Activated, the environment sets {few(names, _SHOWN)}, which the image doesn't: "
             f"`--env NAME=VALUE` puts {pronoun} into it"
         )
         yield Finding(code="conda-variables", message=message, level=FindingLevel.WARNING)
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _table(path: Path) -> dict[str, object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from envcap.build.live import read_script
 from envcap.environment import Distribution, InstalledFile
+from envcap.few import few
 from envcap.finding import Finding
 from envcap.lock.pypi_result import ProofResult, Proven
 from envcap.wheel.scripts import is_generated_script
@@ -90,10 +91,9 @@ def contest_findings(contests: Sequence[Contest], distributions: Sequence[Distri
 
 
 def _finding(names: Mapping[str, str], loser: str, winner: str, paths: Sequence[str]) -> Finding:
-    shown = ", ".join(path.rpartition("/")[2] for path in paths[:_NAMED])
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    shown = few([path.rpartition("/")[2] for path in paths], _NAMED)
     message = (
-        f"{names[loser]} and {names[winner]} both own {shown}{more}, with different bytes: "
+        f"{names[loser]} and {names[winner]} both own {shown}, with different bytes: "
         f"those of {names[winner]} are live and kept"
     )
     return Finding(code="file-overwritten", message=message, path=paths[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from envcap.few import few
 from envcap.finding import Finding
 from envcap.sources.debian_archive import DebianSuite
 from envcap.sources.debian_index import DebianPackage
@@ -36,6 +37,5 @@ def version_findings(installed: Iterable[tuple[str, str]], chosen: Mapping[str, 
     ]
     if not rows:
         return []
-    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-    message = f"Installed in versions that the suite of Debian has no more: {', '.join(rows[:_NAMED])}{more}"
+    message = f"Installed in versions that the suite of Debian has no more: {few(rows, _NAMED)}"
     return [Finding(code="os-package-version", message=message)]

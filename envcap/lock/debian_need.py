@@ -20,6 +20,7 @@ from typing import Final
 
 from envcap.environment import ElfNeed
 from envcap.errors import MissingArtifactError, SourceError
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.lock.debian_closure import followed
 from envcap.lock.debian_deb import DebFacts, ReadDeb
@@ -79,12 +80,7 @@ class NeedResolver:
         """Name the sonames that no package holds; a package with a variant for each toolkit needs dozens."""
         for user, sonames in sorted(self._unknown.items()):
             names, path = sorted(sonames), sonames[min(sonames)]
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            what, who = (
-                (names[0], path)
-                if len(names) == 1
-                else (f"{len(names)} libraries: {', '.join(names[:_NAMED])}{more}", user)
-            )
+            what, who = (names[0], path) if len(names) == 1 else (f"{len(names)} libraries: {few(names, _NAMED)}", user)
             message = f"No package of Debian {self._selection.suite.name} holds {what}, which {who} needs"
             yield Finding(code="soname-unknown", message=message, path=path)
 

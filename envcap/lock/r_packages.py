@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from envcap.environment import Environment, InstalledFile
+from envcap.few import few
 from envcap.finding import Finding
 
 _DESCRIPTION = re.compile(r"lib/R/library/(?P<name>[A-Za-z][A-Za-z0-9.]{0,99})/DESCRIPTION\Z")
@@ -21,9 +22,8 @@ def r_package_findings(environment: Environment) -> tuple[Finding, ...]:
     names = sorted(_packages(environment))
     if not names:
         return ()
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     message = (
-        f"R packages not of conda: {', '.join(names[:_NAMED])}{more} (nothing says where they came from: the image "
+        f"R packages not of conda: {few(names, _NAMED)} (nothing says where they came from: the image "
         "gets their files as they are)"
     )
     return (Finding(code="r-packages-unowned", message=message),)

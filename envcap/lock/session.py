@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from envcap.environment import Environment
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.lock.blas import loads_interface
 from envcap.lockfile.model import Blas, Session
@@ -166,6 +167,4 @@ def _shown(entry: str) -> str:
 
 
 def _list(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    return ", ".join(shown[:_NAMED]) + more
+    return few(list(names), _NAMED)

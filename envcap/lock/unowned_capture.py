@@ -14,6 +14,7 @@ from envcap.digest import Digest
 from envcap.entry import Content
 from envcap.environment import Environment, InstalledFile
 from envcap.errors import UsageError
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.lock.patches import KeptContent
 from envcap.lockfile.model import CapturedFile
@@ -195,9 +196,8 @@ def _large_findings(large: Sequence[InstalledFile]) -> Iterator[Finding]:
 def _described(kind: Kind, files: Sequence[InstalledFile]) -> str:
     """Write `4 files of notebooks, 1.2 MB: a.ipynb, b.ipynb, c.ipynb and 1 more`."""
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    names = ", ".join(file.path for file in files[:_NAMED])
-    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return f"{count} {kind.value}, {_size(sum(file.size for file in files))}: {names}{more}"
+    names = few([file.path for file in files], _NAMED)
+    return f"{count} {kind.value}, {_size(sum(file.size for file in files))}: {names}"
 
 
 def _top(files: Sequence[InstalledFile]) -> str:

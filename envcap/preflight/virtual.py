@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from envcap.conda.virtual import ARCHSPEC, CUDA, GLIBC, LINUX, is_cpu_met, is_met
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.lockfile.model import Lockfile, VirtualPackage
 from envcap.lockfile.virtual import required_virtual
@@ -81,8 +82,7 @@ def glibc_findings(lockfile: Lockfile) -> Iterator[Finding]:
 
 def named(row: VirtualPackage) -> str:
     """Name those who ask, the first few of many."""
-    names = ", ".join(row.because[:_NAMED])
-    return f"{names} and {len(row.because) - _NAMED} more" if len(row.because) > _NAMED else names
+    return few(row.because, _NAMED)
 
 
 def _image_glibc(lockfile: Lockfile) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envcap.environment import Distribution, InstalledFile
+from envcap.few import few
 from envcap.finding import Finding, FindingLevel
 from envcap.scan.assemble import count_ignored, installed_files, join_distributions
 from envcap.scan.distributions import Installed, children
@@ -73,8 +74,7 @@ def beyond_findings(layers: Sequence[Layer], os_packages: OsPackages) -> list[Fi
     findings: list[Finding] = []
     user = [one for layer in layers if layer.site.of_user for one in layer.distributions]
     if user:
-        more = f" and {len(user) - _NAMED} more" if len(user) > _NAMED else ""
-        names = ", ".join(one.name for one in user[:_NAMED]) + more
+        names = few([one.name for one in user], _NAMED)
         message = f"The user's own packages are seen too, and taken ({names}): `--no-user-site` leaves them out"
         findings.append(Finding(code="user-site", message=message))
     base = [one for layer in layers if not layer.site.of_user for one in layer.distributions]

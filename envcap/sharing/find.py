@@ -12,6 +12,7 @@ from envcap.blobs import kept_hashes
 from envcap.bundle.contents import EMPTY_TYPE, LOCK_ARTIFACT, LOCK_LAYER
 from envcap.digest import Digest
 from envcap.errors import LockfileError, RegistryError, UsageError
+from envcap.few import few
 from envcap.lockfile.document import MAX_TEXT, read_lockfile
 from envcap.lockfile.model import Lockfile
 from envcap.oci.image import Descriptor
@@ -158,10 +159,9 @@ def _no_such_tag(connection: Connection, reference: Reference, error: RegistryAn
         tags = [tag for tag in list_tags(connection, reference.repository) if not is_own_tag(tag)]
     except RegistryError:
         tags = []
-    shown = ", ".join(tags[:_SHOWN]) + (f" and {len(tags) - _SHOWN} more" if len(tags) > _SHOWN else "")
     return RegistryAnswerError(
         f"{reference.host} has no {reference.tag or DEFAULT_TAG!r} in {reference.repository}: {error.message}",
-        hint=f"its tags are: {shown}" if tags else error.hint,
+        hint=f"its tags are: {few(tags, _SHOWN)}" if tags else error.hint,
         status=error.status,
         code=error.code,
     )

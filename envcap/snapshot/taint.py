@@ -8,11 +8,14 @@ from pathlib import Path
 from envcap.conda.channel import archive_stem
 from envcap.conda.paths import unplace_noarch
 from envcap.environment import CondaRecord, Environment
+from envcap.few import few
 from envcap.finding import Finding
 from envcap.lockfile.model import Package
 from envcap.scan.hardlinks import SharedFile, find_shared, search_roots
 from envcap.sources.uv_settings import uv_cache_folder
 from envcap.world import Machine
+
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +168,7 @@ def taint_findings(taints: Sequence[Taint]) -> tuple[Finding, ...]:
 
 
 def _finding(taint: Taint) -> Finding:
-    names = ", ".join(file.path.rpartition("/")[2] for file in taint.files[:4])
-    names += f" and {len(taint.files) - 4} more" if len(taint.files) > 4 else ""  # noqa: PLR2004 - as many as named
+    names = few([file.path.rpartition("/")[2] for file in taint.files], _NAMED)
     others = len(taint.environments)
     also = f" ({others} other environment{' has' if others == 1 else 's have'} it too)" if others else ""
     path = taint.files[0].path
