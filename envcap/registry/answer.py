@@ -10,6 +10,7 @@ from envcap.errors import RegistryError
 from envcap.registry.strict_json import JsonError, read_json
 from envcap.secrets.urls import scrub_text
 
+NOT_FOUND: Final = 404
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_ERROR_BODY: Final = 64 << 10
 
@@ -41,6 +42,11 @@ class RegistryAnswerError(RegistryError):
         self.code = code
         self.is_transient = is_transient
         self.retry_after = retry_after
+
+    @property
+    def is_not_found(self) -> bool:
+        """Whether the registry says that there is no such thing."""
+        return self.status == NOT_FOUND
 
 
 def read_error_body(data: bytes) -> tuple[str, str]:

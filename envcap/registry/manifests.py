@@ -10,7 +10,7 @@ from typing import Final
 from envcap.digest import Digest
 from envcap.errors import DigestError, RegistryError
 from envcap.oci.image import Descriptor
-from envcap.registry.answer import RegistryAnswerError
+from envcap.registry.answer import NOT_FOUND, RegistryAnswerError
 from envcap.registry.auth import pull_scope, push_scope
 from envcap.registry.connection import COMMIT_TIMEOUT, TRIES, Connection
 from envcap.registry.documents import ACCEPT, ImageIndex, ImageManifest, is_media_type, read_document
@@ -22,7 +22,6 @@ MAX_TAGS: Final = 100_000
 _MAX_PAGES: Final = 1000
 _NEXT: Final = re.compile(r'\s*<([^<>\s]{1,2048})>\s*;[^,]{0,200}?rel="?next"?', re.IGNORECASE)
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
-_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +82,10 @@ def head_manifest(connection: Connection, repository: str, target: str) -> Diges
         RegistryError: It answers something else than a digest.
     """
     path = f"/v2/{repository}/manifests/{target}"
-    accept = (200, _NOT_FOUND)
+    accept = (200, NOT_FOUND)
     scope = pull_scope(repository)
     with connection.open("HEAD", path, scope=scope, accept=accept, headers={"Accept": ACCEPT}) as response:
-        if response.status_code == _NOT_FOUND:
+        if response.status_code == NOT_FOUND:
             return None
         said = response.headers.get(DIGEST_HEADER, "")
     if not said:  # distribution-spec: the header is only recommended
@@ -159,7 +158,7 @@ def list_tags(connection: Connection, repository: str) -> tuple[str, ...]:
                 data = connection.read(response, limit=MAX_MANIFEST)
                 link = response.headers.get("link", "")
         except RegistryAnswerError as error:
-            if error.status == _NOT_FOUND:
+            if error.is_not_found:
                 break
             raise
         tags = read_json(data, f"The tags of {connection.host}/{repository}").get("tags") or []

@@ -35,7 +35,6 @@ GROWS_TO: Final = 4 << 30
 _RATIO: Final = 64
 """How much larger than its blob a layer's tar may be beyond that: one that is more is built instead."""
 _JOBS: Final = 4
-_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +104,7 @@ def find_offer(
                 return None
             config = read_blob(connection, reference.repository, document.config.descriptor)
     except RegistryAnswerError as error:
-        if error.status == _NOT_FOUND:
+        if error.is_not_found:
             return None
         raise
     if not isinstance(document, ImageManifest) or Digest.of(config) != image_id:

@@ -159,7 +159,7 @@ def _read_index(connection: Connection, repository: str, subject: Digest) -> _Ro
     try:
         found = fetch_manifest(connection, repository, fallback_tag(subject))
     except RegistryAnswerError as error:
-        if error.status == 404:  # noqa: PLR2004
+        if error.is_not_found:
             return {}
         raise
     if not isinstance(found.document, ImageIndex):
@@ -182,7 +182,7 @@ def _read_tags(connection: Connection, repository: str, subject: Digest, *, know
         try:
             found = fetch_manifest(connection, repository, tag)
         except RegistryAnswerError as error:
-            if error.status == 404:  # noqa: PLR2004  # deleted since the list
+            if error.is_not_found:  # deleted since the list
                 continue
             raise
         document = found.document

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from envcap.errors import DigestError, RegistryError
 from envcap.oci.image import Descriptor
-from envcap.registry.answer import RegistryAnswerError
+from envcap.registry.answer import NOT_FOUND, RegistryAnswerError
 from envcap.registry.auth import Scope, pull_scope, push_scope
 from envcap.registry.connection import COMMIT_TIMEOUT, TRIES, Connection
 from envcap.registry.download import Count
@@ -33,7 +33,6 @@ _PART_TIMEOUT: Final = 120.0
 """Seconds for an answer to a chunk: a registry on object storage hands it on first."""
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,15})\Z")
-_NOT_FOUND: Final = 404
 _RANGE_REFUSED: Final = 416
 _CREATED: Final = 201
 _ACCEPTED: Final = 202
@@ -56,10 +55,10 @@ def has_blob(connection: Connection, repository: str, descriptor: Descriptor) ->
         RegistryAnswerError: The registry doesn't answer.
     """
     path = f"/v2/{repository}/blobs/{descriptor.digest}"
-    accept = (200, _NOT_FOUND)
+    accept = (200, NOT_FOUND)
     with connection.open("HEAD", path, scope=pull_scope(repository), accept=accept) as response:
         size = response.headers.get("content-length", str(descriptor.size))
-        return response.status_code != _NOT_FOUND and size == str(descriptor.size)
+        return response.status_code != NOT_FOUND and size == str(descriptor.size)
 
 
 def upload_blob(
@@ -255,8 +254,8 @@ class _Upload:
 
     def _ask_where(self) -> None:
         """Ask where the upload stands; what the registry doesn't know has no place."""
-        with self._connection.open("GET", self._place, scope=self._scope, accept=(204, 200, _NOT_FOUND)) as response:
-            if response.status_code == _NOT_FOUND:
+        with self._connection.open("GET", self._place, scope=self._scope, accept=(204, 200, NOT_FOUND)) as response:
+            if response.status_code == NOT_FOUND:
                 self._place, self._offset = "", 0
                 return
             self._follow(response.headers.get("location", ""))
@@ -283,7 +282,7 @@ class _Upload:
         return found if found <= self._descriptor.size else 0
 
     def _may_go_on(self, error: RegistryAnswerError) -> bool:
-        unknown = error.status == _NOT_FOUND and error.code in {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+        unknown = error.is_not_found and error.code in {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
         return error.is_transient or error.status == _RANGE_REFUSED or unknown
 
     def _is_there(self) -> bool:

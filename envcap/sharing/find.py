@@ -30,7 +30,6 @@ from envcap.trust.strict_json import MAX_BYTES
 
 MAX_LOCKS: Final = 64
 """Most locks of one image that are looked at."""
-_NOT_FOUND: Final = 404
 _SHOWN: Final = 10
 _HINT: Final = "publish it again with `envcap publish`, to another repository if need be"
 
@@ -84,7 +83,7 @@ def find_lock(connection: Connection, reference: Reference) -> FoundLock:
     try:
         found = fetch_manifest(connection, reference.repository, reference.target)
     except RegistryAnswerError as error:
-        if error.status == _NOT_FOUND and reference.digest is None:
+        if error.is_not_found and reference.digest is None:
             raise _no_such_tag(connection, reference, error) from None
         raise
     resolved = reference.at(found.descriptor.digest)
@@ -180,7 +179,7 @@ def _own_lock(connection: Connection, reference: Reference, image: FoundManifest
     except UsageError:
         return None  # a tag so long is none that was published with a lock
     except RegistryAnswerError as error:
-        if error.status == _NOT_FOUND:
+        if error.is_not_found:
             return None
         raise
     return found if _is_lock(found) and _refers(found, image.descriptor.digest) else None

@@ -257,7 +257,7 @@ def _richer(connection: Connection, reference: Reference, lock: Manifest, *, tag
     try:
         found = fetch_manifest(connection, reference.repository, tag)
     except RegistryAnswerError as error:
-        if error.status == 404:  # noqa: PLR2004
+        if error.is_not_found:
             return None
         raise
     own, other = read_document(lock.data, MEDIA_TYPE_MANIFEST, "The lock"), found.document
